@@ -1,0 +1,2 @@
+//! The latency suite: drives any server of the protocol with the same code
+#![forbid(unsafe_code)]

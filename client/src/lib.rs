@@ -1,0 +1,2 @@
+//! Producers and consumers for RingMQ and Apache RocketMQ
+#![forbid(unsafe_code)]

@@ -1,0 +1,24 @@
+//! The one seam to the kernel.
+//!
+//! Two traits, each with a real and a simulated implementation:
+//!
+//! * [`Io`]: the data plane. A shard thread submits reads, durable writes, sends and receives by
+//!   token and reaps their completions, one kernel entry a turn.
+//! * [`Disk`]: the control plane. `async` file operations that prepare, recycle, scan and publish
+//!   files before the data plane gets them or after it is done with them.
+//!
+//! Everything above this crate is plain state machines over these two. It is the only crate that
+//! may hold `unsafe`.
+
+#![expect(
+    unsafe_code,
+    reason = "the kernel's interfaces; each use carries its argument"
+)]
+
+pub mod buffer;
+pub mod disk;
+pub mod io;
+
+pub use buffer::{ALIGNMENT, AlignedBuf};
+pub use disk::{Disk, OpenMode};
+pub use io::{Completion, FileId, Io, ListenerId, Moment, Payload, SocketId, Token, Wait};

@@ -1,0 +1,2 @@
+//! RingMQ's name server and broker
+#![forbid(unsafe_code)]

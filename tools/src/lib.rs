@@ -1,0 +1,2 @@
+//! ringmq-admin: daily administration and the offline doctor
+#![forbid(unsafe_code)]
