@@ -1,0 +1,7 @@
+//! Queues: where each record of a queue lies in the log.
+
+pub mod active;
+pub mod entry;
+
+pub use active::{ActiveIndex, BlockTime, QueueSlot};
+pub use entry::Entry;
