@@ -3,6 +3,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// Alignment in bytes of every buffer, file position and length given to direct I/O. The format on
 /// disk uses the same figure whatever the device reports.
@@ -10,13 +11,17 @@ pub const ALIGNMENT: usize = 4096;
 
 /// An owned, zero-initialised byte buffer whose address and length are multiples of [`ALIGNMENT`].
 ///
-/// `bytes::Bytes::from_owner(buffer)` turns it into shared, immutable slices.
+/// `bytes::Bytes::from_owner(buffer)` turns it into shared, immutable slices. A large buffer can be
+/// cut into smaller ones with [`AlignedBuf::split_to`]; the memory behind all parts is freed, or
+/// given back by [`Reclaim`], when the last of them is gone.
 pub struct AlignedBuf {
     start: NonNull<u8>,
     len: usize,
+    memory: Arc<Memory>,
 }
 
-// SAFETY: the buffer owns its allocation exclusively; nothing in it is tied to a thread.
+// SAFETY: the buffer has exclusive access to its range of the allocation (parts never overlap);
+// nothing in it is tied to a thread.
 unsafe impl Send for AlignedBuf {}
 // SAFETY: shared access only reads plain bytes.
 unsafe impl Sync for AlignedBuf {}
@@ -25,6 +30,70 @@ impl AlignedBuf {
     /// A zeroed buffer of `len` bytes, rounded up to a multiple of [`ALIGNMENT`], at least one.
     pub fn zeroed(len: usize) -> Self {
         let len = len.max(1).next_multiple_of(ALIGNMENT);
+        Self::whole(Arc::new(Memory::zeroed(len)))
+    }
+
+    /// Cuts the first `at` bytes (a multiple of [`ALIGNMENT`], within the buffer, not all of it) off
+    /// into a buffer of their own; `self` keeps the rest. Nothing is copied.
+    pub fn split_to(&mut self, at: usize) -> Self {
+        assert!(
+            at > 0 && at < self.len && at.is_multiple_of(ALIGNMENT),
+            "split at {at} of {}",
+            self.len
+        );
+        let front = Self {
+            start: self.start,
+            len: at,
+            memory: Arc::clone(&self.memory),
+        };
+        // SAFETY: `at < len`, so the new start stays inside the allocation.
+        self.start = unsafe { self.start.add(at) };
+        self.len -= at;
+        front
+    }
+
+    /// A claim on the memory behind this buffer, to use it again once every part of it is gone.
+    pub fn reclaim(&self) -> Reclaim {
+        Reclaim(Arc::clone(&self.memory))
+    }
+
+    fn whole(memory: Arc<Memory>) -> Self {
+        Self {
+            start: memory.start,
+            len: memory.len,
+            memory,
+        }
+    }
+}
+
+/// A claim on the memory of an [`AlignedBuf`] that may still be in use.
+pub struct Reclaim(Arc<Memory>);
+
+impl Reclaim {
+    /// The whole buffer again, with whatever bytes it held, when no part of it is left; the claim
+    /// back otherwise.
+    pub fn try_take(mut self) -> Result<AlignedBuf, Self> {
+        // Every part holds a reference, so a unique one means that no part is left.
+        match Arc::get_mut(&mut self.0) {
+            Some(_) => Ok(AlignedBuf::whole(self.0)),
+            None => Err(self),
+        }
+    }
+}
+
+/// The allocation that one or more buffers share, each its own range of it.
+struct Memory {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: only addresses; access to the bytes goes through buffers that never overlap.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    fn zeroed(len: usize) -> Self {
         let layout = Self::layout(len);
         // SAFETY: the layout has a non-zero size.
         let start = unsafe { alloc_zeroed(layout) };
@@ -39,7 +108,7 @@ impl AlignedBuf {
     }
 }
 
-impl Drop for AlignedBuf {
+impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: allocated in `zeroed` with this very layout and not freed since.
         unsafe { dealloc(self.start.as_ptr(), Self::layout(self.len)) }
@@ -83,5 +152,26 @@ mod tests {
         assert_eq!(buffer.len(), 8192);
         assert_eq!(buffer.as_ptr() as usize % ALIGNMENT, 0);
         assert!(buffer.iter().all(|&byte| byte == 0));
+    }
+    #[test]
+    fn parts_are_separate_and_the_memory_comes_back_with_the_last_of_them() {
+        let mut rest = AlignedBuf::zeroed(3 * ALIGNMENT);
+        let claim = rest.reclaim();
+        let mut front = rest.split_to(ALIGNMENT);
+        front.fill(1);
+        rest.fill(2);
+        assert!(front.iter().all(|&byte| byte == 1) && front.len() == ALIGNMENT);
+        drop(rest);
+        let Err(claim) = claim.try_take() else {
+            panic!("a part is still in use");
+        };
+        drop(front);
+        let Ok(whole) = claim.try_take() else {
+            panic!("no part is left");
+        };
+        assert_eq!(
+            (whole.len(), whole[0], whole[ALIGNMENT]),
+            (3 * ALIGNMENT, 1, 2)
+        );
     }
 }

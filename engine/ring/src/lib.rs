@@ -19,6 +19,6 @@ pub mod buffer;
 pub mod disk;
 pub mod io;
 
-pub use buffer::{ALIGNMENT, AlignedBuf};
+pub use buffer::{ALIGNMENT, AlignedBuf, Reclaim};
 pub use disk::{Disk, OpenMode};
 pub use io::{Completion, FileId, Io, ListenerId, Moment, Payload, SocketId, Token, Wait};
