@@ -47,6 +47,17 @@ pub enum Wait {
     Forever,
 }
 
+/// What [`Io::glance`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Operations wait for the next turn to be submitted.
+    pub queued: bool,
+    /// A turn would have something to reap (or a wake-up) without sleeping.
+    pub ready: bool,
+    /// The monotonic clock now, not as of the last turn.
+    pub monotonic_ns: u64,
+}
+
 /// What an operation gave back.
 #[derive(Debug)]
 pub enum Payload<Stream, Received> {
@@ -138,6 +149,11 @@ pub trait Io {
         wait: Wait,
         completions: &mut Vec<Completion<Self::Stream, Self::Received>>,
     ) -> io::Result<()>;
+    /// A look without entering the kernel, for a thread that spins before it sleeps. `None` where
+    /// that cannot be told: such a thread sleeps at once.
+    fn glance(&mut self) -> Option<Glance> {
+        None
+    }
     /// The clocks as of the end of the last turn.
     fn now(&self) -> Moment;
 }

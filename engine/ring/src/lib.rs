@@ -18,7 +18,16 @@
 pub mod buffer;
 pub mod disk;
 pub mod io;
+pub mod limits;
+pub mod mailbox;
+pub mod spin;
+pub mod turn;
 
 pub use buffer::{ALIGNMENT, AlignedBuf, Reclaim};
 pub use disk::{Disk, OpenMode};
-pub use io::{Completion, FileId, Io, ListenerId, Moment, Payload, SocketId, Token, Wait};
+pub use io::{
+    Completion, FileId, Glance, Io, ListenerId, Moment, Payload, SocketId, Token, Wait, Wake,
+};
+pub use mailbox::{Mailboxes, Peer};
+pub use spin::Spin;
+pub use turn::{Pace, Service, TurnLoop, run};
