@@ -1,8 +1,23 @@
 //! Shard-per-core durable log: commit blocks, queues, indexes, checkpoints, recovery.
 //!
-//! A [`shard`] is a plain state machine over the ring's `Io`; nothing here knows a socket or a
+//! A [`Shard`] is a plain state machine over the ring's `Io`; nothing here knows a socket or a
 //! request code, and of RocketMQ only the stored record.
 #![forbid(unsafe_code)]
 
+pub mod error;
+pub mod limits;
+pub mod placement;
+pub mod pull;
 pub mod queue;
+pub mod shard;
 pub mod types;
+
+pub use error::{Error, Refused};
+pub use pull::{
+    Boundary, Event, OffsetOutcome, PullOutcome, PullRequest, PullResult, PullStatus, TagFilter,
+    Ticket, ViewOutcome,
+};
+pub use shard::{Appended, AppendedBatch, Shard, ShardPace, ShardStatus};
+pub use types::{
+    LogOffset, Offsets, PhysicalOffset, QueueNumber, SegmentNumber, ShardIndex, TopicId,
+};
