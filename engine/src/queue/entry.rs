@@ -1,5 +1,7 @@
 //! One record of a queue, as the index knows it.
 
+use crate::types::LogOffset;
+
 /// Where a record lies and how it is proven: 24 bytes in memory, the same on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -28,6 +30,19 @@ impl Entry {
         bytes[12..20].copy_from_slice(&self.tag_hash.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.crc32c.to_le_bytes());
         bytes
+    }
+
+    /// Stands for a record that damage took; `position` keeps the entries in log order.
+    pub fn hole(position: LogOffset) -> Self {
+        Self {
+            offset: position.0,
+            ..Self::default()
+        }
+    }
+
+    /// Whether there is no record behind it.
+    pub fn is_hole(&self) -> bool {
+        self.size == 0
     }
 
     /// The inverse of [`Entry::encode`].

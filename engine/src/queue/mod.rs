@@ -3,5 +3,5 @@
 pub mod active;
 pub mod entry;
 
-pub use active::{ActiveIndex, BlockTime, QueueSlot};
+pub use active::{ActiveIndex, BlockTime, OutOfOrder, QueueSlot, TimeRange};
 pub use entry::Entry;
