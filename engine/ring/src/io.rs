@@ -6,6 +6,7 @@
 //! from submission to completion, whatever the caller does meanwhile.
 
 use std::io;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 
@@ -127,6 +128,10 @@ pub trait Io {
     fn close_listener(&mut self, listener: ListenerId);
     /// Takes a connection over, its token-less state set (no delay).
     fn adopt_socket(&mut self, stream: Self::Stream) -> io::Result<SocketId>;
+    /// The other end's address, read once when the socket was adopted; `0.0.0.0:0` where it is not known.
+    fn peer_address(&self, _socket: SocketId) -> SocketAddr {
+        SocketAddr::from(([0, 0, 0, 0], 0))
+    }
     /// Receives until stopped: each completion carries [`Payload::Received`]. When the receive
     /// buffers run out it ends with `ENOBUFS` and `more == false`; arm it again.
     fn receive(&mut self, socket: SocketId, token: Token);
