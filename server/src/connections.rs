@@ -1,0 +1,285 @@
+//! The connections of one shard thread: who is open, who has something to send, who is held back.
+//!
+//! Nothing here knows what a request means. Sends leave once a turn ([`Connections::flush`]); the
+//! times of `limits` are enforced by a sweep that looks at a quarter of the table each quarter second.
+
+use bytes::{Bytes, BytesMut};
+use ringmq_ring::Io;
+use slab::Slab;
+
+use crate::connection::{CloseReason, Connection, ConnectionId, Operation, Outbound, Port};
+use crate::limits;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Connections {
+    shard: u8,
+    slots: Slab<Connection>,
+    generation: u32,
+    dirty: Vec<ConnectionId>,
+    paused: Vec<ConnectionId>,
+    spare_inputs: Vec<Vec<u8>>,
+    spare_outputs: Vec<BytesMut>,
+    in_flight_bytes: usize,
+    sweep_due_ns: u64,
+    sweep_from: usize,
+}
+
+impl Connections {
+    /// An empty table of `shard`.
+    pub fn new(shard: u8) -> Self {
+        Self {
+            shard,
+            slots: Slab::new(),
+            generation: 0,
+            dirty: Vec::new(),
+            paused: Vec::new(),
+            spare_inputs: Vec::new(),
+            spare_outputs: Vec::new(),
+            in_flight_bytes: 0,
+            sweep_due_ns: 0,
+            sweep_from: 0,
+        }
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Whether sends are gathered or in flight, or requests wait for their answers.
+    pub fn has_work(&self) -> bool {
+        self.in_flight_bytes > 0 || !self.dirty.is_empty()
+    }
+
+    /// Takes an accepted connection over and begins to receive from it.
+    pub fn add<I: Io>(
+        &mut self,
+        io: &mut I,
+        stream: I::Stream,
+        port: Port,
+        now_ns: u64,
+    ) -> Result<ConnectionId, CloseReason> {
+        if self.slots.len() >= limits::CONNECTIONS_MAX {
+            return Err(CloseReason::Crowded);
+        }
+        let socket = io.adopt_socket(stream).map_err(|_| CloseReason::Broken)?;
+        let peer = io.peer_address(socket);
+        self.generation = self.generation.wrapping_add(1);
+        let entry = self.slots.vacant_entry();
+        let id = ConnectionId::new(self.shard, entry.key(), self.generation);
+        let connection = entry.insert(Connection::new(id, socket, port, peer, now_ns));
+        connection.receiving = true;
+        io.receive(socket, id.token(Operation::Receive));
+        Ok(id)
+    }
+
+    /// The connection of that name, if it is still the same one.
+    pub fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.slots
+            .get_mut(id.slot())
+            .filter(|connection| connection.id == id)
+    }
+
+    /// Where an answer of a connection is encoded; takes `charge` off its requests in flight.
+    pub fn answer(&mut self, id: ConnectionId, charge: usize) -> Option<&mut Outbound> {
+        let connection = self
+            .slots
+            .get_mut(id.slot())
+            .filter(|connection| connection.id == id)?;
+        connection.charged = connection.charged.saturating_sub(charge);
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(id);
+        }
+        connection.outbound.give_spare(&mut self.spare_outputs);
+        Some(&mut connection.outbound)
+    }
+
+    /// Takes `charge` off a connection whose request needs no answer.
+    pub fn release(&mut self, id: ConnectionId, charge: usize) {
+        if let Some(connection) = self.get_mut(id) {
+            connection.charged = connection.charged.saturating_sub(charge);
+            self.account(id);
+        }
+    }
+
+    /// Starts what can be sent. Once a turn, after the last answer.
+    pub fn flush<I: Io>(&mut self, io: &mut I, now_ns: u64) {
+        while let Some(id) = self.dirty.pop() {
+            let Some(connection) = self.get_mut(id) else {
+                continue;
+            };
+            connection.dirty = false;
+            if let Some(parts) = connection.outbound.next_send(now_ns) {
+                io.send(connection.socket, parts, id.token(Operation::Send));
+            }
+            self.account(id);
+        }
+    }
+
+    /// A send is done; starts the next one. `false` when the connection is broken.
+    pub fn sent<I: Io>(
+        &mut self,
+        io: &mut I,
+        id: ConnectionId,
+        parts: Vec<Bytes>,
+        is_ok: bool,
+        now_ns: u64,
+    ) -> bool {
+        let Some(connection) = self.get_mut(id) else {
+            return true;
+        };
+        connection.outbound.sent(parts);
+        connection.last_moved_ns = now_ns;
+        if !is_ok {
+            return false;
+        }
+        if let Some(parts) = connection.outbound.next_send(now_ns) {
+            io.send(connection.socket, parts, id.token(Operation::Send));
+        }
+        self.reuse_output(id);
+        self.account(id);
+        true
+    }
+
+    /// Counts a connection's bytes in flight anew and says whether it must be read no further.
+    pub fn account(&mut self, id: ConnectionId) -> bool {
+        let crowded = self.in_flight_bytes > limits::SHARD_IN_FLIGHT_BYTES_MAX;
+        let Some(connection) = self.get_mut(id) else {
+            return false;
+        };
+        let (before, now) = (connection.accounted, connection.in_flight_bytes());
+        connection.accounted = now;
+        self.in_flight_bytes = self.in_flight_bytes - before + now;
+        now > bound(crowded)
+    }
+
+    /// Reads a connection no further until [`Connections::resumable`] names it.
+    pub fn pause<I: Io>(&mut self, io: &mut I, id: ConnectionId) {
+        let Some(connection) = self.get_mut(id) else {
+            return;
+        };
+        if connection.receiving {
+            io.stop_receiving(connection.socket);
+        }
+        if !std::mem::replace(&mut connection.paused, true) {
+            self.paused.push(id);
+        }
+    }
+
+    /// Whether any connection is held back.
+    pub fn any_paused(&self) -> bool {
+        !self.paused.is_empty()
+    }
+
+    /// Takes the next held-back connection that has room again, from `index` on; the caller feeds
+    /// what it holds and calls [`Connections::receive`].
+    pub fn resumable(&mut self, index: &mut usize) -> Option<ConnectionId> {
+        let crowded = self.in_flight_bytes > limits::SHARD_IN_FLIGHT_BYTES_MAX;
+        let room = bound(crowded) / 2;
+        while let Some(&id) = self.paused.get(*index) {
+            let Some(connection) = self.get_mut(id) else {
+                self.paused.swap_remove(*index);
+                continue;
+            };
+            if connection.in_flight_bytes() <= room {
+                connection.paused = false;
+                self.paused.swap_remove(*index);
+                return Some(id);
+            }
+            *index += 1;
+        }
+        None
+    }
+
+    /// Receives (again), unless it does so already or is held back.
+    pub fn receive<I: Io>(&mut self, io: &mut I, id: ConnectionId) {
+        if let Some(connection) = self.get_mut(id)
+            && !connection.receiving
+            && !connection.paused
+        {
+            connection.receiving = true;
+            io.receive(connection.socket, id.token(Operation::Receive));
+        }
+    }
+
+    /// Buffers for a connection that is about to be fed, and back.
+    pub fn spare_inputs(&mut self) -> &mut Vec<Vec<u8>> {
+        &mut self.spare_inputs
+    }
+
+    /// Keeps an input buffer that is not needed now.
+    pub fn reuse_input(&mut self, buffer: Vec<u8>) {
+        let fits = (1..=limits::SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity());
+        if fits && self.spare_inputs.len() < limits::SPARE_BUFFERS_MAX {
+            self.spare_inputs.push(buffer);
+        }
+    }
+
+    /// Closes a connection and forgets it.
+    pub fn close<I: Io>(&mut self, io: &mut I, id: ConnectionId) -> Option<Connection> {
+        let accounted = self.get_mut(id)?.accounted;
+        self.in_flight_bytes -= accounted;
+        let connection = self.slots.remove(id.slot());
+        io.close_socket(connection.socket);
+        Some(connection)
+    }
+
+    /// When the next sweep is due; `None` when there is nothing to sweep.
+    pub fn sweep_due_ns(&self) -> Option<u64> {
+        (!self.slots.is_empty()).then_some(self.sweep_due_ns)
+    }
+
+    /// Looks over a part of the table when it is time; appends who must be closed, and why.
+    pub fn sweep(&mut self, now_ns: u64, overdue: &mut Vec<(ConnectionId, CloseReason)>) {
+        if now_ns < self.sweep_due_ns {
+            return;
+        }
+        self.sweep_due_ns = now_ns + limits::SWEEP_INTERVAL_NS;
+        let slots = self.slots.capacity();
+        let step = slots / limits::SWEEP_STEPS + 1;
+        let end = self.sweep_from + step;
+        for index in self.sweep_from..end {
+            if let Some(connection) = self.slots.get(index)
+                && let Some(reason) = connection.overdue(now_ns)
+            {
+                overdue.push((connection.id, reason));
+            }
+        }
+        self.sweep_from = if end >= slots { 0 } else { end };
+    }
+
+    /// Names of all connections.
+    pub fn ids(&self) -> Vec<ConnectionId> {
+        self.slots
+            .iter()
+            .map(|(_, connection)| connection.id)
+            .collect()
+    }
+
+    fn reuse_output(&mut self, id: ConnectionId) {
+        if self.spare_outputs.len() >= limits::SPARE_BUFFERS_MAX {
+            return;
+        }
+        if let Some(connection) = self.get_mut(id)
+            && let Some(buffer) = connection.outbound.take_spare()
+            && buffer.capacity() <= limits::SPARE_BUFFER_BYTES_MAX
+        {
+            self.spare_outputs.push(buffer);
+        }
+    }
+}
+
+fn bound(crowded: bool) -> usize {
+    if crowded {
+        limits::CONNECTION_IN_FLIGHT_BYTES_CROWDED
+    } else {
+        limits::CONNECTION_IN_FLIGHT_BYTES_MAX
+    }
+}
