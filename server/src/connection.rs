@@ -434,6 +434,19 @@ impl Outbound {
         }
     }
 
+    /// Ends the present part; returns how many parts are gathered.
+    pub fn cut(&mut self) -> usize {
+        self.cut_tail();
+        self.parts.len()
+    }
+
+    /// All gathered parts, for a letter instead of a send.
+    pub fn take_parts(&mut self) -> Vec<Bytes> {
+        self.cut_tail();
+        self.part_bytes = 0;
+        std::mem::take(&mut self.parts)
+    }
+
     fn cut_tail(&mut self) {
         if !self.tail.is_empty() {
             self.part_bytes += self.tail.len();
