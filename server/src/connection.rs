@@ -478,8 +478,9 @@ pub struct Connection {
     pub receiving: bool,
     /// Nothing of it is decoded until room comes back.
     pub paused: bool,
-    /// The home shard knows it (heartbeat, registration): its end must be told there.
-    pub known_at_home: bool,
+    /// Shards that keep something for it (held pulls, groups, registrations) and must learn of its
+    /// end, one bit each.
+    pub known_to: u64,
     /// It is in the list of connections with something to send.
     pub dirty: bool,
     /// Monotonic time of the last byte in either direction.
@@ -506,7 +507,7 @@ impl Connection {
             accounted: 0,
             receiving: false,
             paused: false,
-            known_at_home: false,
+            known_to: 0,
             dirty: false,
             last_moved_ns: now_ns,
         }

@@ -218,12 +218,15 @@ impl<I: Io, T> Mux<I, T> {
         any
     }
 
-    /// The next letter and its sender. It must be handled at once: it counts as acknowledged with
-    /// this turn's flush.
+    /// The next letter and its sender; to be acknowledged once it has been handled.
     pub fn next(&mut self) -> Option<(u8, Letter<I::Stream, T>)> {
         let (shard, letter) = self.mailboxes.next_request()?;
-        self.mailboxes.reply(shard, ());
         Some((shard as u8, letter))
+    }
+
+    /// Tells the sender of a letter that it has been handled.
+    pub fn acknowledge(&mut self, shard: u8) {
+        self.mailboxes.reply(usize::from(shard), ());
     }
 
     /// Last call of a turn: posts what was gathered and wakes who got something.

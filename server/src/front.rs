@@ -1,0 +1,150 @@
+//! The side of a shard thread that faces the clients: its connections, and the way to those of the
+//! other shards. Handlers answer through it and never know which it was.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+
+use ringmq_ring::{Io, Moment};
+
+use crate::connection::{CloseReason, ConnectionId, Outbound, Port};
+use crate::connections::Connections;
+use crate::limits;
+use crate::mux::{Letter, Mux, Origin};
+use crate::reply::ReplyTo;
+use crate::tables::Tables;
+
+/// See the module.
+pub struct Front<I: Io> {
+    /// Connections of this thread.
+    pub connections: Connections,
+    /// Letters from and to the other shards.
+    pub mux: Mux<I, Tables>,
+    /// The clocks as of this turn.
+    pub now: Moment,
+    log: CloseLog,
+}
+
+impl<I: Io> Front<I> {
+    /// A front without connections.
+    pub fn new(mux: Mux<I, Tables>) -> Self {
+        Self {
+            connections: Connections::new(mux.me()),
+            mux,
+            now: Moment::default(),
+            log: CloseLog::default(),
+        }
+    }
+
+    /// This shard.
+    pub fn me(&self) -> u8 {
+        self.mux.me()
+    }
+
+    /// Answers a request; `encode` writes the whole frame. A one-way request is only settled.
+    pub fn answer(&mut self, to: &ReplyTo, encode: impl FnOnce(&mut Outbound)) {
+        if to.oneway {
+            self.settle(to.origin);
+            return;
+        }
+        self.write(to.origin.connection, to.origin.charge, encode);
+    }
+
+    /// A request that gets no answer is done: its bytes no longer count.
+    pub fn settle(&mut self, origin: Origin) {
+        if origin.connection.shard() == self.me() {
+            self.connections.release(origin.connection, origin.charge);
+        } else {
+            self.mux.answer(origin.connection, origin.charge, |_| ());
+        }
+    }
+
+    /// Sends a request of the broker's own to a client.
+    pub fn push(&mut self, connection: ConnectionId, encode: impl FnOnce(&mut Outbound)) {
+        self.write(connection, 0, encode);
+    }
+
+    /// Sends a request's frame to the shard that can handle it.
+    pub fn forward(&mut self, shard: u8, origin: Origin, frame: &[u8]) {
+        if let Some(connection) = self.connections.get_mut(origin.connection) {
+            connection.known_to |= 1 << shard;
+        }
+        self.mux.forward(shard, origin, frame);
+    }
+
+    /// Notes that `shard` must learn of a connection's end.
+    pub fn is_known_to(&mut self, connection: ConnectionId, shard: u8) {
+        if let Some(connection) = self.connections.get_mut(connection) {
+            connection.known_to |= 1 << shard;
+        }
+    }
+
+    /// Closes a connection of this shard and tells the shards that know it. Returns whether this
+    /// shard itself is among them.
+    pub fn close(&mut self, io: &mut I, id: ConnectionId, reason: CloseReason) -> bool {
+        let Some(connection) = self.connections.close(io, id) else {
+            return false;
+        };
+        self.log.note(reason, connection.peer, self.now);
+        let me = self.me();
+        for shard in (0..self.mux.shards()).filter(|&shard| shard != me) {
+            if connection.known_to & (1 << shard) != 0 {
+                self.mux.write(shard, Letter::Closed(id));
+            }
+        }
+        if me != HOME {
+            self.mux.write(HOME, Letter::Released);
+        }
+        connection.known_to & (1 << me) != 0
+    }
+
+    /// Takes an accepted connection over.
+    pub fn open(&mut self, io: &mut I, stream: I::Stream, port: Port) {
+        let opened = self
+            .connections
+            .add(io, stream, port, self.now.monotonic_ns);
+        if let Err(reason) = opened {
+            self.log.note(reason, ([0, 0, 0, 0], 0).into(), self.now);
+            if self.me() != HOME {
+                self.mux.write(HOME, Letter::Released);
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        connection: ConnectionId,
+        charge: usize,
+        encode: impl FnOnce(&mut Outbound),
+    ) {
+        if connection.shard() != self.me() {
+            self.mux.answer(connection, charge, encode);
+        } else if let Some(outbound) = self.connections.answer(connection, charge) {
+            encode(outbound);
+        }
+    }
+}
+
+/// The shard that accepts connections and owns what is not per queue.
+pub const HOME: u8 = 0;
+
+/// Says why connections were closed: the first of a kind at once, the rest counted once a minute.
+#[derive(Debug, Default)]
+struct CloseLog {
+    reasons: HashMap<CloseReason, (u64, u64), BuildHasherDefault<DefaultHasher>>,
+}
+
+impl CloseLog {
+    fn note(&mut self, reason: CloseReason, peer: std::net::SocketAddr, now: Moment) {
+        if reason == CloseReason::Peer {
+            return;
+        }
+        let (silent_until_ns, unsaid) = self.reasons.entry(reason).or_default();
+        if now.monotonic_ns < *silent_until_ns {
+            *unsaid += 1;
+            return;
+        }
+        *silent_until_ns = now.monotonic_ns + limits::CLOSE_LOG_INTERVAL_NS;
+        let others = std::mem::take(unsaid);
+        tracing::info!(%peer, %reason, others, "connection closed");
+    }
+}
