@@ -6,5 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
+pub mod connection;
+pub mod connections;
 pub mod data_version;
 pub mod limits;
+pub mod mux;
+pub mod waiters;

@@ -55,5 +55,82 @@ pub const NAME_SERVER_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
+/// Longest frame accepted, its four length bytes included (`com.rocketmq.remoting.frameMaxLength`).
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Shortest frame: the length word and the header-length word.
+pub const FRAME_BYTES_MIN: usize = 8;
+
+/// Bytes a connection may have in flight (requests not answered and answers not sent) before it is
+/// read no further.
+pub const CONNECTION_IN_FLIGHT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Below this many bytes in flight a connection is read again.
+pub const CONNECTION_IN_FLIGHT_BYTES_RESUME: usize = CONNECTION_IN_FLIGHT_BYTES_MAX / 2;
+/// Bytes in flight of all connections of a shard; beyond it each connection's own bound shrinks to
+/// [`CONNECTION_IN_FLIGHT_BYTES_CROWDED`].
+pub const SHARD_IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// A connection's bound while its shard is crowded.
+pub const CONNECTION_IN_FLIGHT_BYTES_CROWDED: usize = 256 * 1024;
+/// What a request in flight costs beside its own bytes.
+pub const REQUEST_OVERHEAD_BYTES: usize = 64;
+
+/// Body slices shorter than this are copied into the answer, longer ones ride as parts of the gather
+/// send: below it copying is cheaper than one more part.
+pub const GATHER_SLICE_BYTES_MIN: usize = 2048;
+/// Parts of one gather send; the kernel takes at most 1024.
+pub const SEND_PARTS_MAX: usize = 512;
+/// Bytes of one gather send. It bounds how long a healthy but slow reader can keep one send busy.
+pub const SEND_BYTES_MAX: usize = 1024 * 1024;
+/// An output or receive buffer kept for reuse is never larger.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 256 * 1024;
+/// Buffers kept for reuse per shard.
+pub const SPARE_BUFFERS_MAX: usize = 64;
+
+/// A connection on which nothing moves is closed (Apache's all-idle time).
+pub const IDLE_CLOSE_NS: u64 = 120 * SECOND_NS;
+/// A frame that has started may take this long whatever its pace.
+pub const FRAME_GRACE_NS: u64 = 2 * SECOND_NS;
+/// Pace a started frame must keep after the grace, in bytes per second.
+pub const FRAME_BYTES_PER_SECOND_MIN: u64 = 1024;
+/// A gather send that does not finish within this time ends its connection.
+pub const SEND_STALL_NS: u64 = 30 * SECOND_NS;
+/// How often the connections are looked over for the three times above.
+pub const SWEEP_INTERVAL_NS: u64 = SECOND_NS / 4;
+/// A full sweep takes this many intervals.
+pub const SWEEP_STEPS: usize = 4;
+
+/// After a line about closed connections the next ones of that kind are only counted for this long.
+pub const CLOSE_LOG_INTERVAL_NS: u64 = 60 * SECOND_NS;
+
+/// Connections of one shard (24 bits of a token).
+pub const CONNECTIONS_MAX: usize = 1 << 16;
+
+/// Slots of a mailbox ring in each direction between two shards.
+pub const MAILBOX_SLOTS: usize = 256;
+/// Bytes of requests gathered for another shard in one envelope.
+pub const ENVELOPE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Requests parked until their topic exists, per topic.
+pub const TOPIC_WAITERS_MAX: usize = 4096;
+/// Topics and groups being made durable at one time.
+pub const CHANGES_IN_FLIGHT_MAX: usize = 4096;
+
+/// Longest property string of a record (a signed 16-bit length).
+pub const PROPERTIES_BYTES_MAX: usize = 32767;
+/// Messages of one batch.
+pub const BATCH_MESSAGES_MAX: usize = 16 * 1024;
+
+/// Pull: messages and bytes of one answer served from memory (broker.md 3.6).
+pub const PULL_MESSAGES_MAX: u32 = 32;
+/// See [`PULL_MESSAGES_MAX`].
+pub const PULL_BYTES_MAX: u32 = 256 * 1024;
+/// Longest time a pull is held.
+pub const PULL_HOLD_MS_MAX: u64 = 60_000;
+
+/// One second.
+pub const SECOND_NS: u64 = 1_000_000_000;
+
+const _: () = assert!(CONNECTION_IN_FLIGHT_BYTES_RESUME < CONNECTION_IN_FLIGHT_BYTES_MAX);
+const _: () = assert!(SEND_PARTS_MAX <= 1024);
+const _: () = assert!(CONNECTIONS_MAX <= 1 << 24);
 const _: () = assert!(TOPIC_NAME_BYTES_MAX <= RETRY_TOPIC_NAME_BYTES_MAX);
 const _: () = assert!(NAME_SERVER_TOPICS_MAX <= NAME_SERVER_QUEUE_DATA_MAX);
