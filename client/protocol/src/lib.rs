@@ -13,6 +13,9 @@
 #![forbid(unsafe_code)]
 
 pub mod checksum;
+pub mod code;
+pub mod frame;
+pub mod header;
 pub mod limits;
 pub mod message_id;
 pub mod properties;
@@ -20,6 +23,8 @@ pub mod record;
 pub mod tags;
 pub mod types;
 
+pub use frame::{Frame, FrameError, HeaderKind, Split};
+pub use header::{Ext, ExtWriter, Head, Header, HeaderError, Language, Text};
 pub use properties::Properties;
 pub use record::{RecordError, RecordParts, RecordView, Records, Stamp};
 pub use types::{GroupName, NameError, TopicName};
