@@ -4,13 +4,20 @@
 //! request code, and of RocketMQ only the stored record.
 #![forbid(unsafe_code)]
 
+pub mod block;
+pub mod control_record;
 pub mod error;
 pub mod limits;
+pub mod manifest;
 pub mod placement;
 pub mod pull;
 pub mod queue;
+pub mod recovery;
 pub mod shard;
+pub mod slot;
+pub mod state;
 pub mod types;
+pub mod witness;
 
 pub use error::{Error, Refused};
 pub use pull::{

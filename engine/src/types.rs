@@ -15,6 +15,10 @@ impl QueueNumber {
     pub const CONTROL: Self = Self(0);
 }
 
+/// A consumer group within one shard, bound to its name by a control record and never reused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupNumber(pub u32);
+
 /// A shard of the store: one core, one log. Shard 0 is the home shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardIndex(pub u8);
