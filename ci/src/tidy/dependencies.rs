@@ -1,0 +1,85 @@
+//! Dependencies between our crates run one way.
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::process::command;
+
+/// Each crate with the crates of ours that it may depend on.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("ringmq-protocol", &[]),
+    ("ringmq-ring", &[]),
+    ("ringmq-engine", &["ringmq-protocol", "ringmq-ring"]),
+    (
+        "ringmq-server",
+        &["ringmq-protocol", "ringmq-ring", "ringmq-engine"],
+    ),
+    ("ringmq-client", &["ringmq-protocol"]),
+    (
+        "ringmq-bench",
+        &[
+            "ringmq-protocol",
+            "ringmq-ring",
+            "ringmq-engine",
+            "ringmq-client",
+        ],
+    ),
+    (
+        "ringmq-tools",
+        &[
+            "ringmq-protocol",
+            "ringmq-ring",
+            "ringmq-engine",
+            "ringmq-client",
+        ],
+    ),
+    ("ringmq-checker", &[]),
+    ("ci", &["ringmq-checker"]),
+];
+
+/// Faults in the direction of dependencies; those for tests only count too, but for the server's,
+/// whose tests may drive it with the client.
+pub fn check() -> Result<Vec<String>, Failure> {
+    let output = command(
+        "cargo",
+        &[
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ],
+    )
+    .output()?;
+    let metadata: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| Failure::new(format!("`cargo metadata` printed no JSON: {error}")))?;
+    let mut faults = Vec::new();
+    for package in list(&metadata, "packages") {
+        let name = text(package, "name");
+        let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| *known == name) else {
+            faults.push(format!(
+                "crate {name}: say in ci/src/tidy/dependencies.rs what it may depend on"
+            ));
+            continue;
+        };
+        for dependency in list(package, "dependencies") {
+            let target = text(dependency, "name");
+            let ours = ALLOWED.iter().any(|(known, _)| *known == target);
+            let for_server_tests = name == "ringmq-server"
+                && target == "ringmq-client"
+                && text(dependency, "kind") == "dev";
+            if ours && !allowed.contains(&target) && !for_server_tests && target != name {
+                faults.push(format!("crate {name} must not depend on {target}"));
+            }
+        }
+    }
+    Ok(faults)
+}
+
+fn list<'a>(value: &'a Value, member: &str) -> &'a [Value] {
+    value[member].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+    value[member].as_str().unwrap_or_default()
+}

@@ -1,0 +1,54 @@
+//! What must not be left lying about: unfinished places, sleeps, long files and functions.
+
+use super::sources::Source;
+
+/// A Rust file longer than this wants to be two nouns.
+const FILE_LINES_MAX: usize = 1200;
+/// A line longer than this is not read.
+const LINE_CHARS_MAX: usize = 160;
+
+/// Faults of all sources.
+pub fn check(sources: &[Source]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for source in sources {
+        if source.path.starts_with("ci/src/tidy/") || source.path == "LICENSE" {
+            continue;
+        }
+        if source.is_rust() && source.text.lines().count() > FILE_LINES_MAX {
+            faults.push(format!(
+                "{}: longer than {FILE_LINES_MAX} lines: split it by its nouns",
+                source.path
+            ));
+        }
+        for (index, line) in source.text.lines().enumerate() {
+            if let Some(what) = fault_in(source, line) {
+                faults.push(format!("{}:{}: {what}", source.path, index + 1));
+            }
+        }
+    }
+    faults
+}
+
+fn fault_in(source: &Source, line: &str) -> Option<&'static str> {
+    const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX", "#[ignore"];
+    const SLEEPS: &[&str] = &["thread::sleep", "time::sleep", "Thread.sleep"];
+    if source.path.ends_with(".rs") || source.path.ends_with(".java") {
+        let unfinished = |word: &&&str| {
+            // `SCHEDULE_TOPIC_XXXX` is a name of RocketMQ's.
+            line.replace("XXXX", "").contains(**word)
+        };
+        if UNFINISHED.iter().find(unfinished).is_some() {
+            return Some("unfinished: finish it or say it in the documentation");
+        }
+        if SLEEPS.iter().any(|sleep| line.contains(sleep)) {
+            return Some("a sleep: wait for what happens instead");
+        }
+        if source.is_rust() && line.chars().count() > LINE_CHARS_MAX {
+            return Some("a line over 160 characters");
+        }
+    }
+    if line.contains("/root/") || line.contains("/work/") {
+        return Some("a path of one machine");
+    }
+    None
+}
