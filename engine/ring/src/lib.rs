@@ -20,6 +20,9 @@ pub mod disk;
 pub mod io;
 pub mod limits;
 pub mod mailbox;
+pub mod partial;
+pub mod planted;
+pub mod sim;
 pub mod spin;
 pub mod turn;
 

@@ -41,7 +41,7 @@ impl SimClient {
             };
             if connection.refused {
                 ClientState::Refused
-            } else if connection.to_client.reset {
+            } else if connection.to_client.reset || connection.is_dropped() {
                 ClientState::Reset
             } else if connection.to_client.ended {
                 ClientState::Ended

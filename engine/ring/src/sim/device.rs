@@ -307,7 +307,7 @@ impl Device {
         let start = position + done as u64;
         let wanted = buffer.len() - done;
         check_aligned(start, wanted)?;
-        let bit = self.rng.next();
+        let bit = self.rng.bits();
         let file = self.file(description)?;
         if fault == Some(Fault::ErrorForGood) {
             file.bad_reads = true;
@@ -335,7 +335,7 @@ impl Device {
     fn write(&mut self, write: Write, fault: Option<Fault>, landing: Landing) -> Answer {
         let result = self.write_some(&write, fault, landing);
         match crate::partial::after_write(write.data.len(), write.done, result) {
-            crate::partial::Next::Done(_) => Answer::Final(Ok(Outcome::Done)),
+            crate::partial::Next::Done(count) => Answer::Final(Ok(Outcome::Number(count as u64))),
             crate::partial::Next::Again(done) => Answer::Rest(Request::Write {
                 description: write.description,
                 position: write.position,
@@ -356,7 +356,7 @@ impl Device {
         let start = write.position + write.done as u64;
         let data = write.data.slice(write.done..);
         check_aligned(start, data.len())?;
-        if write.data.as_ptr() as usize % super::image::SECTOR != 0 {
+        if !(write.data.as_ptr() as usize).is_multiple_of(super::image::SECTOR) {
             return Err(error(EINVAL));
         }
         let description = self
@@ -413,7 +413,7 @@ impl Device {
                     !partly || rng.chance(survive)
                 });
                 if fault == Some(Fault::Flip) {
-                    let bit = rng.next();
+                    let bit = rng.bits();
                     file.image.flip(start + rng.below(len as u64), bit as u8);
                 }
             }
@@ -462,7 +462,8 @@ impl Device {
         if Some(number) == right && place == start {
             place = if start >= unit { start - unit } else { unit };
         }
-        file.image.land(sequence, place, &data, write.durable, || true);
+        file.image
+            .land(sequence, place, &data, write.durable, || true);
         let path = file.path.clone();
         self.fired.push(Fired {
             operation: write.number,
@@ -558,12 +559,7 @@ impl Device {
         Ok(Outcome::Opened(description, holder))
     }
 
-    fn create(
-        &mut self,
-        number: u64,
-        path: &Path,
-        fault: Option<Fault>,
-    ) -> io::Result<FileNumber> {
+    fn create(&mut self, number: u64, path: &Path, fault: Option<Fault>) -> io::Result<FileNumber> {
         if fault == Some(Fault::NoSpace) || self.free() == 0 {
             self.fired.push(Fired {
                 operation: number,
@@ -814,7 +810,7 @@ pub(super) fn error(code: i32) -> io::Error {
 }
 
 fn check_aligned(position: u64, len: usize) -> io::Result<()> {
-    if position % ALIGNMENT as u64 == 0 && len % ALIGNMENT == 0 {
+    if position.is_multiple_of(ALIGNMENT as u64) && len.is_multiple_of(ALIGNMENT) {
         Ok(())
     } else {
         Err(error(EINVAL))

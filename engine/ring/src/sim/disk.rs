@@ -31,9 +31,7 @@ impl SimDisk {
 
     async fn run(&self, request: Request) -> io::Result<Outcome> {
         let process = self.process;
-        let waiter = self
-            .world
-            .with(|state| state.submit_task(process, request));
+        let waiter = self.world.with(|state| state.submit_task(process, request));
         self.result(waiter).await
     }
 

@@ -164,7 +164,8 @@ impl Image {
         self.settle_lengths(u64::MAX);
         self.survive(rng, survive_per_million, tear);
         self.live.clone_from(&self.durable);
-        self.allocated.resize(self.live.len().div_ceil(ALIGNMENT), true);
+        self.allocated
+            .resize(self.live.len().div_ceil(ALIGNMENT), true);
     }
 
     fn survive(&mut self, rng: &mut Rng, survive_per_million: u32, tear: bool) {

@@ -1,6 +1,7 @@
 //! The data plane of a world.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +12,7 @@ use super::net::{Side, SimListener, SimStream};
 use super::state::{Done, Listening, Socket};
 use super::world::World;
 use crate::buffer::AlignedBuf;
-use crate::io::{FileId, Io, ListenerId, Moment, SocketId, Token, Wait, Wake};
+use crate::io::{FileId, Glance, Io, ListenerId, Moment, SocketId, Token, Wait, Wake};
 
 /// Which [`SimIo`] of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +72,11 @@ impl SimIo {
             io.woken.store(false, Ordering::Release);
             completions.extend(io.ready.drain(..));
         });
+    }
+
+    /// Whether a waiting thread has another turn before anything completes.
+    pub(super) fn spins(&self) -> bool {
+        self.world.choose_below(4) == 0
     }
 
     fn queue(&mut self, file: FileId, token: Token, request: impl FnOnce(u32) -> Request) {
@@ -163,7 +169,9 @@ impl Io for SimIo {
 
     fn accept(&mut self, listener: ListenerId, token: Token) {
         self.world.with(|state| {
-            let slot = state.ios[self.number].listeners.get_mut(listener.0 as usize);
+            let slot = state.ios[self.number]
+                .listeners
+                .get_mut(listener.0 as usize);
             if let Some(Some(listening)) = slot {
                 listening.accepting = Some(token);
                 let port = listening.listener.port;
@@ -174,7 +182,9 @@ impl Io for SimIo {
 
     fn close_listener(&mut self, listener: ListenerId) {
         self.world.with(|state| {
-            let slot = state.ios[self.number].listeners.get_mut(listener.0 as usize);
+            let slot = state.ios[self.number]
+                .listeners
+                .get_mut(listener.0 as usize);
             if let Some(listening) = slot.and_then(Option::take) {
                 state.network.ports.remove(&listening.listener.port);
             }
@@ -188,6 +198,7 @@ impl Io for SimIo {
             let id = sockets.len() as u32;
             if let Some(connection) = state.network.connections.get_mut(&stream.connection) {
                 connection.adopted = Some((number, id));
+                connection.was_adopted = true;
             }
             sockets.push(Some(Socket {
                 stream,
@@ -196,6 +207,17 @@ impl Io for SimIo {
             }));
             SocketId(id)
         }))
+    }
+
+    fn peer_address(&self, socket: SocketId) -> SocketAddr {
+        let connection = self.world.with(|state| {
+            let entry = state.socket(self.number, socket.0);
+            entry.map_or(0, |socket| socket.stream.connection)
+        });
+        SocketAddr::from((
+            Ipv4Addr::from(0x7f00_0000 | (connection & 0xff_ffff)),
+            40_000,
+        ))
     }
 
     fn receive(&mut self, socket: SocketId, token: Token) {
@@ -222,8 +244,9 @@ impl Io for SimIo {
             };
             assert!(entry.sending.is_none(), "one send per socket at a time");
             let number = entry.stream.connection;
-            let bytes: Vec<Bytes> = parts.drain(..).collect();
-            entry.sending = Some((token, parts));
+            let bytes: Vec<Bytes> = std::mem::take(&mut parts);
+            let len = bytes.iter().map(Bytes::len).sum();
+            entry.sending = Some((token, parts, len));
             if let Some(connection) = state.network.connections.get_mut(&number) {
                 connection.to_client.waiting.extend(bytes);
             }
@@ -268,5 +291,14 @@ impl Io for SimIo {
 
     fn now(&self) -> Moment {
         self.now
+    }
+
+    fn glance(&mut self) -> Option<Glance> {
+        let queued = !self.queued.is_empty();
+        Some(self.world.with(|state| Glance {
+            queued,
+            ready: !state.ios[self.number].ready.is_empty(),
+            monotonic_ns: state.now_ns,
+        }))
     }
 }

@@ -33,6 +33,7 @@ mod net;
 mod rng;
 mod state;
 mod tasks;
+mod thread;
 mod trace;
 mod tree;
 mod world;
@@ -45,6 +46,7 @@ pub use io::{IoNumber, SimHandle, SimIo, SimWaker};
 pub use net::{SimListener, SimStream};
 pub use rng::Rng;
 pub use tasks::Outcome;
+pub use thread::SimThread;
 pub use world::{Halt, Process, Step, World};
 
 #[cfg(test)]

@@ -109,12 +109,18 @@ pub(super) struct Connection {
     pub(super) refused: bool,
     /// Which io has adopted the accepted end, as which socket.
     pub(super) adopted: Option<(usize, u32)>,
+    pub(super) was_adopted: bool,
     /// The accepted end as long as it is carried about; gone without adoption means closed.
     pub(super) stream: Weak<()>,
     pub(super) server_process: u32,
 }
 
 impl Connection {
+    /// The accepted end was dropped before any io had it.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.accepted && !self.was_adopted && self.stream.strong_count() == 0
+    }
+
     pub(super) fn towards(&mut self, side: Side) -> &mut Pipe {
         match side {
             Side::Client => &mut self.to_client,
@@ -152,7 +158,8 @@ impl Network {
     }
 
     pub(super) fn listen(&mut self, process: u32, port: u16) -> io::Result<SimListener> {
-        if self.ports.contains_key(&port) {
+        let bound = |port: &Port| port.holder.strong_count() > 0;
+        if self.ports.get(&port).is_some_and(bound) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         let holder = Arc::new(());
@@ -181,6 +188,7 @@ impl Network {
             client_closed: false,
             refused: false,
             adopted: None,
+            was_adopted: false,
             stream: Weak::new(),
             server_process: 0,
         };

@@ -15,7 +15,7 @@ impl Rng {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         let result = self.state[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let shifted = self.state[1] << 17;
         self.state[2] ^= self.state[0];
@@ -29,7 +29,7 @@ impl Rng {
 
     /// A number below `bound`; zero when `bound` is zero.
     pub fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number from `low` to `high`, both included; `low` when they are the wrong way round.
@@ -52,7 +52,7 @@ impl Rng {
 
     /// A generator of its own, whose numbers do not depend on how often this one is asked later.
     pub fn fork(&mut self) -> Self {
-        Self::new(self.next())
+        Self::new(self.bits())
     }
 }
 
@@ -73,14 +73,14 @@ mod tests {
         let (mut one, mut two) = (Rng::new(7), Rng::new(7));
         let mut seen = [false; 5];
         for _ in 0..1000 {
-            assert_eq!(one.next(), two.next());
+            assert_eq!(one.bits(), two.bits());
             let number = one.between(3, 7);
             assert_eq!(number, two.between(3, 7));
             seen[(number - 3) as usize] = true;
             assert!(one.below(10) < 10 && two.below(10) < 10);
         }
         assert_eq!(seen, [true; 5]);
-        assert_ne!(Rng::new(7).next(), Rng::new(8).next());
+        assert_ne!(Rng::new(7).bits(), Rng::new(8).bits());
     }
 
     #[test]

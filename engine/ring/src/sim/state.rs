@@ -70,7 +70,8 @@ struct Waiter {
 pub(super) struct Socket {
     pub(super) stream: SimStream,
     pub(super) receiving: Option<Token>,
-    pub(super) sending: Option<(Token, Vec<Bytes>)>,
+    /// Its token, its emptied list, and its bytes in all.
+    pub(super) sending: Option<(Token, Vec<Bytes>, usize)>,
 }
 
 /// A listener as an io knows it.
@@ -373,10 +374,7 @@ impl State {
         let answer = self
             .device
             .execute(number, process, request, fault, landing);
-        let ok = !matches!(
-            answer,
-            Answer::Final(Err(_)) | Answer::FailedRead(..)
-        );
+        let ok = !matches!(answer, Answer::Final(Err(_)) | Answer::FailedRead(..));
         self.trace.record(
             self.now_ns,
             &[2, number, u64::from(ok)],
@@ -655,8 +653,8 @@ impl State {
         if waiting {
             return;
         }
-        if let Some((token, parts)) = self.socket(io, socket).and_then(|s| s.sending.take()) {
-            self.complete(io, token, Ok(0), false, Payload::Sent(parts));
+        if let Some((token, parts, len)) = self.socket(io, socket).and_then(|s| s.sending.take()) {
+            self.complete(io, token, Ok(len), false, Payload::Sent(parts));
         }
     }
 
@@ -713,21 +711,21 @@ impl State {
             let Some(done) = self.next_received(connection, token) else {
                 break;
             };
-            if !done.more {
-                if let Some(socket) = self.socket(io, socket) {
-                    socket.receiving = None;
-                }
+            if !done.more
+                && let Some(socket) = self.socket(io, socket)
+            {
+                socket.receiving = None;
             }
             self.ios[io].ready.push_back(done);
         }
         let reset = |c: &super::net::Connection| c.to_server.reset;
-        if self.network.connections.get(&connection).is_some_and(reset) {
-            if let Some((token, mut parts)) = self.socket(io, socket).and_then(|s| s.sending.take())
-            {
-                parts.clear();
-                let error = Err(super::device::error(ECONNRESET));
-                self.complete(io, token, error, false, Payload::Sent(parts));
-            }
+        if self.network.connections.get(&connection).is_some_and(reset)
+            && let Some((token, mut parts, _)) =
+                self.socket(io, socket).and_then(|s| s.sending.take())
+        {
+            parts.clear();
+            let error = Err(super::device::error(ECONNRESET));
+            self.complete(io, token, error, false, Payload::Sent(parts));
         }
         self.pump(connection, Side::Server);
     }
@@ -776,7 +774,8 @@ impl State {
 
     pub(super) fn close_socket(&mut self, io: usize, socket: u32) {
         self.stop_receiving(io, socket);
-        if let Some((token, mut parts)) = self.socket(io, socket).and_then(|s| s.sending.take()) {
+        if let Some((token, mut parts, _)) = self.socket(io, socket).and_then(|s| s.sending.take())
+        {
             parts.clear();
             let error = Err(super::device::error(ECANCELED));
             self.complete(io, token, error, false, Payload::Sent(parts));

@@ -108,8 +108,10 @@ impl<T> Outcome<T> {
 pub(super) fn wait_for<T>(
     mut done: impl FnMut(&Waker) -> Option<T> + Unpin,
 ) -> impl Future<Output = T> {
-    std::future::poll_fn(move |context: &mut Context<'_>| match done(context.waker()) {
-        Some(value) => Poll::Ready(value),
-        None => Poll::Pending,
-    })
+    std::future::poll_fn(
+        move |context: &mut Context<'_>| match done(context.waker()) {
+            Some(value) => Poll::Ready(value),
+            None => Poll::Pending,
+        },
+    )
 }

@@ -64,10 +64,10 @@ impl Tree {
     }
 
     pub(super) fn create_folders(&mut self, sequence: u64, path: &Path) -> io::Result<()> {
-        if let Some(parent) = path.parent() {
-            if !is_root(parent) {
-                self.create_folders(sequence, parent)?;
-            }
+        if let Some(parent) = path.parent()
+            && !is_root(parent)
+        {
+            self.create_folders(sequence, parent)?;
         }
         match self.node(path) {
             Some(Node::Folder) => Ok(()),

@@ -1,0 +1,66 @@
+//! One shard thread without a thread: its io and its service, stepped turn by turn.
+
+use super::io::{IoNumber, SimIo};
+use super::state::Done;
+use crate::io::{Io, Wait};
+use crate::turn::{Pace, Service};
+
+/// What [`crate::run`] is on a thread of its own: here each call of [`SimThread::turn`] is one turn.
+#[derive(Debug)]
+pub struct SimThread<S> {
+    /// Its door.
+    pub io: SimIo,
+    /// What it does.
+    pub service: S,
+    completions: Vec<Done>,
+    stopped: bool,
+}
+
+impl<S: Service<SimIo>> SimThread<S> {
+    /// A thread that has not had a turn yet.
+    pub fn new(io: SimIo, service: S) -> Self {
+        Self {
+            io,
+            service,
+            completions: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    /// The number that [`super::Step::Turn`] calls it by.
+    pub fn number(&self) -> IoNumber {
+        self.io.number()
+    }
+
+    /// One turn. After a pace with `stop` it has no more turns.
+    pub fn turn(&mut self) -> Pace {
+        if self.stopped {
+            return Pace {
+                stop: true,
+                ..Pace::default()
+            };
+        }
+        self.io.begin(&mut self.completions);
+        for completion in self.completions.drain(..) {
+            self.service.completion(&mut self.io, completion);
+        }
+        let now = self.io.now();
+        let pace = self.service.turn(&mut self.io, now);
+        self.stopped = pace.stop;
+        let wait = match pace {
+            Pace { stop: true, .. } => Wait::Forever,
+            Pace {
+                in_flight: true, ..
+            } if self.io.spins() => Wait::Poll,
+            _ => pace.sleep(),
+        };
+        // A simulated turn has no failure.
+        let _ = self.io.turn(wait, &mut self.completions);
+        pace
+    }
+
+    /// Whether it has stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+}
