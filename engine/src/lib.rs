@@ -7,6 +7,7 @@
 pub mod block;
 pub mod control_record;
 pub mod error;
+pub mod index;
 pub mod limits;
 pub mod manifest;
 pub mod placement;

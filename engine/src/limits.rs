@@ -34,6 +34,17 @@ pub const FIRST_EXTENT_BYTES: u64 = 4 << 20;
 /// Frozen indexes that may wait for their index segments before appends are refused as busy.
 pub const FROZEN_INDEXES_MAX: usize = 2;
 
+/// Pages of 4 KiB of index segments kept in memory per shard.
+pub const INDEX_CACHE_PAGES: usize = 512;
+/// Pages of entries that one lookup reads at once: 2720 entries.
+pub const INDEX_READ_PAGES: u64 = 16;
+/// Pages of a directory that are read at once when all of it is.
+pub const INDEX_SCAN_PAGES: u32 = 64;
+/// Bytes of an index segment written at once.
+pub const INDEX_WRITE_BYTES: usize = 1 << 20;
+/// Older index segments that the building of one keeps open.
+pub const INDEX_OPEN_WHILE_BUILDING: usize = 64;
+
 /// Bytes of written blocks kept in memory per shard, unless configured.
 pub const HOT_TAIL_BYTES_DEFAULT: usize = 64 << 20;
 /// Bytes of cold reads kept and in flight per shard, unless configured.

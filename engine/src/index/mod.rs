@@ -1,0 +1,26 @@
+//! Immutable index segments: where each record of a log segment lies, by queue, and when each block
+//! was stored. One file per log segment, derivable from it, described in `FORMAT.md`.
+//!
+//! Reading never blocks: a lookup is a small state machine that asks for pages and is fed them.
+
+pub mod builder;
+pub mod cache;
+pub mod header;
+pub mod lookup;
+pub mod page;
+pub mod row;
+pub mod scan;
+pub mod segment;
+pub mod set;
+pub mod time;
+
+pub use builder::Builder;
+pub use cache::PageCache;
+pub use header::Header;
+pub use lookup::{Cursor, Found, Lookup, Outcome};
+pub use page::{Damage, Identity, PAGE_LEN};
+pub use row::Row;
+pub use scan::DirectoryScan;
+pub use segment::OpenSegment;
+pub use set::{IndexSet, PageRead, Step};
+pub use time::{TimeLookup, TimeOutcome};
