@@ -366,12 +366,11 @@ impl Device {
         if description.read_only {
             return Err(error(EBADF));
         }
-        let free = self.free();
         let growth = self
             .file(write.description)?
             .image
             .growth(start, data.len());
-        if growth > 0 && (growth > free || fault == Some(Fault::NoSpace)) {
+        if growth > 0 && (fault == Some(Fault::NoSpace) || growth > self.free()) {
             self.fire(write.number, fault, write.description, start, data.len());
             return Err(error(ENOSPC));
         }

@@ -671,7 +671,7 @@ fn bytes_cross_the_network_in_order_and_in_pieces_at_the_readers_pace() {
         let clients: Vec<(SimClient, Vec<u8>)> = (0..3u32)
             .map(|n| {
                 let client = world.connect(10911);
-                let bytes: Vec<u8> = (0..300_000u32).map(|i| (i * (n + 3) >> 3) as u8).collect();
+                let bytes: Vec<u8> = (0..300_000u32).map(|i| ((i * (n + 3)) >> 3) as u8).collect();
                 client.send(bytes.clone());
                 (client, bytes)
             })
