@@ -99,7 +99,11 @@ pub(super) enum Answer {
 /// Which part of the bytes a killed process had in flight arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Landing {
+    /// As if nothing had happened.
     Whole,
+    /// All of them, but a durable write has only reached the cache.
+    Cached,
+    /// Some sectors, in the cache.
     Partly,
 }
 
@@ -128,6 +132,8 @@ struct File {
     bad_reads: bool,
     bad_writes: bool,
     bad_flushes: bool,
+    /// Processes that know that a write or flush of it has failed.
+    distrusted: Vec<u32>,
 }
 
 /// The one disk of a world.
@@ -141,6 +147,8 @@ pub(super) struct Device {
     sequence: u64,
     pub(super) capacity: u64,
     pub(super) fired: Vec<Fired>,
+    /// Writes and flushes by a process that knew of a failure of that file.
+    pub(super) retried: Vec<Fired>,
     pub(super) rng: Rng,
 }
 
@@ -155,6 +163,7 @@ impl Device {
             sequence: 1,
             capacity: 1 << 40,
             fired: Vec::new(),
+            retried: Vec::new(),
             rng,
         }
     }
@@ -173,6 +182,33 @@ impl Device {
     pub(super) fn begin(&mut self, request: &Request) {
         if let Some(description) = self.description_of(request) {
             description.in_flight += 1;
+        }
+    }
+
+    /// The process learns that a write or flush of this description has failed.
+    pub(super) fn distrust(&mut self, process: u32, description: DescriptionNumber) {
+        if let Ok(file) = self.file(description) {
+            file.distrusted.push(process);
+        }
+    }
+
+    /// Notes a write or flush of a file that the process should not trust any more.
+    pub(super) fn check_trust(&mut self, number: u64, process: u32, request: &Request) {
+        let Some(description) = request.written() else {
+            return;
+        };
+        let path = self.path_of(request);
+        let (position, len) = request.range();
+        if let Ok(file) = self.file(description)
+            && file.distrusted.contains(&process)
+        {
+            self.retried.push(Fired {
+                operation: number,
+                fault: Fault::Error,
+                path,
+                position,
+                len,
+            });
         }
     }
 
@@ -407,7 +443,7 @@ impl Device {
             _ => {
                 let survive = rng.between(1, 9) as u32 * 100_000;
                 let part = data.slice(..moved);
-                let durable = write.durable && !fails;
+                let durable = write.durable && !fails && landing == Landing::Whole;
                 file.image.land(sequence, start, &part, durable, || {
                     !partly || rng.chance(survive)
                 });
@@ -768,6 +804,14 @@ impl Request {
             | Self::Flush { description, .. }
             | Self::Len { description }
             | Self::SetLen { description, .. } => Some(*description),
+            _ => None,
+        }
+    }
+
+    /// The file it makes durable or writes to.
+    pub(super) fn written(&self) -> Option<DescriptionNumber> {
+        match self {
+            Self::Write { description, .. } | Self::Flush { description, .. } => Some(*description),
             _ => None,
         }
     }

@@ -68,9 +68,8 @@ impl SimIo {
     pub fn begin(&mut self, completions: &mut Vec<Done>) {
         self.now = self.world.now();
         self.world.with(|state| {
-            let io = &mut state.ios[self.number];
-            io.woken.store(false, Ordering::Release);
-            completions.extend(io.ready.drain(..));
+            state.ios[self.number].woken.store(false, Ordering::Release);
+            state.reap(self.number, completions);
         });
     }
 
@@ -277,9 +276,8 @@ impl Io for SimIo {
             for (token, request) in queued {
                 state.submit_io(self.number, token, request);
             }
-            let io = &mut state.ios[self.number];
-            completions.extend(io.ready.drain(..));
-            io.wait = if completions.is_empty() {
+            state.reap(self.number, completions);
+            state.ios[self.number].wait = if completions.is_empty() {
                 wait
             } else {
                 Wait::Poll

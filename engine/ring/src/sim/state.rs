@@ -86,6 +86,8 @@ pub(super) struct Listening {
 pub(super) struct IoState {
     pub(super) process: u32,
     pub(super) ready: VecDeque<Done>,
+    /// Descriptions whose failed writes are among `ready`.
+    pub(super) failures: Vec<u32>,
     pub(super) wait: Wait,
     pub(super) woken: Arc<AtomicBool>,
     pub(super) files: Vec<Option<(u32, Holder)>>,
@@ -220,6 +222,7 @@ impl State {
         self.operations += 1;
         let number = self.operations;
         let fault = self.choose_fault(number, &request);
+        self.device.check_trust(number, process, &request);
         let (position, len) = request.range();
         let device = &self.device;
         let numbers = [1, number, position, len, fault.map_or(99, |f| f as u64)];
@@ -371,6 +374,7 @@ impl State {
             _ => Landing::Whole,
         };
         let description = request.description();
+        let written = request.written();
         let answer = self
             .device
             .execute(number, process, request, fault, landing);
@@ -393,7 +397,28 @@ impl State {
             return self.at(self.now_ns + latency, Event::Land(id));
         }
         self.device.end(description);
+        if let Some(written) = written.filter(|_| !ok) {
+            self.remember_failure(process, owner, written);
+        }
         self.deliver(owner, answer);
+    }
+
+    /// The process knows of the failure when it takes the answer.
+    fn remember_failure(&mut self, process: u32, owner: Owner, written: u32) {
+        match owner {
+            Owner::Io { io, .. } => self.ios[io].failures.push(written),
+            Owner::Task(_) => self.device.distrust(process, written),
+            Owner::Nobody(_) => {}
+        }
+    }
+
+    /// What an io has to reap.
+    pub(super) fn reap(&mut self, io: usize, completions: &mut Vec<Done>) {
+        let entry = &mut self.ios[io];
+        completions.extend(entry.ready.drain(..));
+        for written in entry.failures.drain(..) {
+            self.device.distrust(entry.process, written);
+        }
     }
 
     fn deliver(&mut self, owner: Owner, answer: Answer) {
@@ -479,7 +504,7 @@ impl State {
             operation.fault,
             Some(Fault::Never | Fault::PowerCut | Fault::Kill)
         );
-        match rng.below(3) {
+        match rng.below(4) {
             0 => {
                 let description = operation.request.description();
                 self.in_flight.remove(&id);
@@ -487,6 +512,7 @@ impl State {
                 return;
             }
             1 => operation.owner = Owner::Nobody(Landing::Partly),
+            2 => operation.owner = Owner::Nobody(Landing::Cached),
             _ => operation.owner = Owner::Nobody(Landing::Whole),
         }
         if never {

@@ -225,6 +225,27 @@ fn a_killed_process_loses_nothing_that_was_written_and_its_locks_wait_for_its_wr
 }
 
 #[test]
+fn a_durable_write_of_a_killed_process_may_have_reached_the_cache_only() {
+    let (mut lost, mut kept) = (0, 0);
+    for seed in 0..200 {
+        let (world, process) = world_with_file(seed, Faults::default(), 16);
+        let (mut io, file) = io_on_file(&world, process);
+        io.write_durable(file, 0, page(3, 16), 1);
+        io.turn(Wait::Forever, &mut Vec::new()).expect("a turn");
+        world.kill(process);
+        while world.step() != Step::Idle {}
+        if sectors_of(&contents(&world), 3) == 128 {
+            world.power_cut();
+            match sectors_of(&contents(&world), 3) {
+                128 => kept += 1,
+                _ => lost += 1,
+            }
+        }
+    }
+    assert!(lost > 10 && kept > 10, "{lost} {kept}");
+}
+
+#[test]
 fn a_lock_is_shared_by_handles_of_its_description_and_refused_to_others() {
     let (world, process) = world_with_file(1, Faults::default(), 1);
     let (disk, one) = open(&world, process, OpenMode::Existing).expect("open");
@@ -262,6 +283,23 @@ fn a_flush_error_loses_the_cache_and_the_next_flush_says_ok() {
         assert_eq!(world.fired().len(), 1);
     }
     assert!(back > 25, "reads see old bytes again: {back}");
+}
+
+#[test]
+fn writing_on_after_a_known_failure_is_noted() {
+    let (world, process) = world_with_file(3, Faults::default(), 2);
+    let (mut io, file) = io_on_file(&world, process);
+    world.set_faults(Faults {
+        planned: [(world.operations() + 1, Fault::Error)].into(),
+        ..Faults::default()
+    });
+    io.write_durable(file, 0, page(1, 1), 1);
+    io.write_durable(file, PAGE as u64, page(1, 1), 2);
+    drive(&world, &mut io, 2);
+    assert!(world.retried().is_empty(), "both were submitted before");
+    io.write_durable(file, 0, page(1, 1), 3);
+    drive(&world, &mut io, 1);
+    assert_eq!(world.retried().len(), 1);
 }
 
 #[test]
@@ -671,7 +709,9 @@ fn bytes_cross_the_network_in_order_and_in_pieces_at_the_readers_pace() {
         let clients: Vec<(SimClient, Vec<u8>)> = (0..3u32)
             .map(|n| {
                 let client = world.connect(10911);
-                let bytes: Vec<u8> = (0..300_000u32).map(|i| ((i * (n + 3)) >> 3) as u8).collect();
+                let bytes: Vec<u8> = (0..300_000u32)
+                    .map(|i| ((i * (n + 3)) >> 3) as u8)
+                    .collect();
                 client.send(bytes.clone());
                 (client, bytes)
             })

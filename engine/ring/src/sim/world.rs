@@ -102,6 +102,7 @@ impl World {
             state.ios.push(IoState {
                 process: process.0,
                 ready: Default::default(),
+                failures: Vec::new(),
                 wait: Wait::Poll,
                 woken: Arc::default(),
                 files: Vec::new(),
@@ -318,6 +319,12 @@ impl World {
     /// The faults that have happened, oldest first.
     pub fn fired(&self) -> Vec<Fired> {
         self.with(|state| state.device.fired.clone())
+    }
+
+    /// Writes and flushes of a file by a process that knew that one of that file had failed: what
+    /// promise 6 forbids.
+    pub fn retried(&self) -> Vec<Fired> {
+        self.with(|state| state.device.retried.clone())
     }
 
     /// One number for everything that has happened: equal for equal seeds and tests.
