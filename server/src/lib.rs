@@ -11,4 +11,5 @@ pub mod connections;
 pub mod data_version;
 pub mod limits;
 pub mod mux;
+pub mod namesrv;
 pub mod waiters;

@@ -45,6 +45,10 @@ pub const NAME_SERVER_BROKERS_MAX: usize = 16_384;
 pub const NAME_SERVER_TOPICS_MAX: usize = 1_000_000;
 /// Most (topic, broker) pairs in the name server's table.
 pub const NAME_SERVER_QUEUE_DATA_MAX: usize = 4_000_000;
+/// Longest cluster, broker, address or zone name a broker may register, in bytes.
+pub const NAME_SERVER_NAME_BYTES_MAX: usize = 1024;
+/// Most filter servers (a 3.x feature, carried only) one broker may register.
+pub const FILTER_SERVERS_MAX: usize = 64;
 /// Most bytes of keys and values in the name server's KV configuration.
 pub const NAME_SERVER_KV_BYTES_MAX: usize = 16 * 1024 * 1024;
 

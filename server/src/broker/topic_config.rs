@@ -41,6 +41,11 @@ impl Permission {
         self.0 & Self::INHERIT != 0
     }
 
+    /// The same without the right to write.
+    pub fn without_write(self) -> Self {
+        Self(self.0 & !Self::WRITE)
+    }
+
     /// The same without inheritance: what a created topic gets.
     pub fn without_inherit(self) -> Self {
         Self(self.0 & !Self::INHERIT)
