@@ -17,6 +17,7 @@ pub mod recovery;
 pub mod shard;
 pub mod slot;
 pub mod state;
+pub mod store;
 pub mod types;
 pub mod witness;
 

@@ -1,6 +1,21 @@
-//! State files: a snapshot of a shard's control state, chunk after chunk.
+//! State files: a snapshot of a shard's control state, made chunk after chunk while the shard goes
+//! on working. Byte by byte in `FORMAT.md`, section 6.
+//!
+//! Every chunk carries the log position up to which its rows reflect the log; replay from the
+//! generation's start skips, row by row, what lies below the position of the row's chunk. The rows
+//! of a table are in strictly ascending order of their keys, so every key, present or not, belongs
+//! to exactly one chunk: the first whose last key is not below it, or else the table's last.
 
 use crate::types::{GroupNumber, QueueNumber, SegmentNumber, TopicId};
+
+mod chunk;
+mod reader;
+mod rows;
+mod writer;
+
+pub use chunk::{StateFault, Table};
+pub use reader::{Coverage, LoadedState, StateReader};
+pub use writer::{Chunk, StateWriter};
 
 /// One queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,3 +94,6 @@ impl Default for Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
