@@ -14,6 +14,7 @@
 
 pub mod checksum;
 pub mod code;
+pub mod command;
 pub mod frame;
 pub mod header;
 pub mod limits;
