@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod block;
+pub mod control;
 pub mod control_record;
 pub mod error;
 pub mod index;

@@ -42,6 +42,8 @@ pub const INDEX_READ_PAGES: u64 = 16;
 pub const INDEX_SCAN_PAGES: u32 = 64;
 /// Bytes of an index segment written at once.
 pub const INDEX_WRITE_BYTES: usize = 1 << 20;
+/// Bytes of a retired index segment given back at once.
+pub const INDEX_SHRINK_BYTES: u64 = 4 << 20;
 /// Older index segments that the building of one keeps open.
 pub const INDEX_OPEN_WHILE_BUILDING: usize = 64;
 

@@ -132,16 +132,9 @@ impl<'a> Builder<'a> {
 
     /// The section that the next page is in, and the page's place in it.
     fn place(&self) -> (Kind, u64) {
-        if self.page == 0 {
-            return (Kind::Header, 0);
-        }
-        for kind in [Kind::Fences, Kind::Directory, Kind::Entries, Kind::Blocks] {
-            let section = self.header.section(kind);
-            if self.page < section.start + section.pages {
-                return (kind, u64::from(self.page - section.start));
-            }
-        }
-        (Kind::Footer, 0)
+        let kind = self.header.kind_of(self.page);
+        let start = self.header.section(kind).start;
+        (kind, u64::from(self.page - start))
     }
 
     fn fill_fences(&self, payload: &mut [u8], page: u64) {

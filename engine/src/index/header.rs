@@ -215,6 +215,17 @@ impl Header {
         found.copied().unwrap_or(empty)
     }
 
+    /// What a page of the file holds.
+    pub fn kind_of(&self, page: u32) -> Kind {
+        if page == 0 {
+            return Kind::Header;
+        }
+        let inside =
+            |section: &&Section| (section.start..section.start + section.pages).contains(&page);
+        let section = self.sections.iter().find(inside);
+        section.map_or(Kind::Footer, |section| section.kind)
+    }
+
     /// The page of fences that covers a queue; `None` when the queue is below all rows.
     pub fn fence_page(&self, queue: QueueNumber) -> Option<u32> {
         let after = self.roots.partition_point(|&root| root <= queue) as u32;

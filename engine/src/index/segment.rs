@@ -46,6 +46,15 @@ impl<F> OpenSegment<F> {
         }
     }
 
+    /// The same segment, read in another way: the control plane opens it, the shard adopts its file.
+    pub fn map_file<G>(self, map: impl FnOnce(F) -> G) -> OpenSegment<G> {
+        OpenSegment {
+            header: self.header,
+            file: map(self.file),
+            seed: self.seed,
+        }
+    }
+
     /// The log segment it belongs to.
     pub fn number(&self) -> SegmentNumber {
         self.header.identity.segment

@@ -19,6 +19,7 @@ pub struct IndexSet<F> {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are open")]
 pub(crate) enum Slot<F> {
     Open(OpenSegment<F>),
     /// Missing or damaged; its rebuilding takes its place.

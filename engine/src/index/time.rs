@@ -1,9 +1,9 @@
 //! A queue's offset by store time: the segment by its header, the block by the block table, the entry
 //! by the queue's entries. Store times never decrease within a shard, so each is a binary search.
 
+use crate::index::bisect::{Bisect, Stop};
 use crate::index::page::{Damage, Kind};
 use crate::index::row::{BLOCKS_PER_PAGE, ENTRIES_PER_PAGE, Row, block_at, entry_at};
-use crate::index::segment::partition;
 use crate::index::set::{End, Goal, IndexSet, PageRead, Slot, Step, Walk};
 use crate::queue::TimeRange;
 use crate::types::{LogOffset, QueueNumber, SegmentNumber};
@@ -117,11 +117,11 @@ impl TimeLookup {
         let before = |payload: &[u8], at| block_at(payload, at).last_store_ms < store_ms;
         let found = match bisect.run(set, segment, Kind::Blocks, before) {
             Ok(found) => found,
-            Err(step) => return Some(step),
+            Err(stop) => return Some(stop.into()),
         };
         let block = match bisect.item(set, segment, Kind::Blocks, found, block_at) {
             Ok(block) => block,
-            Err(step) => return Some(step),
+            Err(stop) => return Some(stop.into()),
         };
         let goal = Goal::Since(segment);
         let walk = Walk::new(self.queue, goal, self.newest);
@@ -162,7 +162,7 @@ impl TimeLookup {
         let before = |payload: &[u8], at| entry_at(payload, at).offset < position.0;
         let found = match bisect.run(set, *segment, Kind::Entries, before) {
             Ok(found) => found,
-            Err(step) => return Some(step),
+            Err(stop) => return Some(stop.into()),
         };
         let offset_of = |ordinal: u64| row.first + (ordinal - u64::from(row.ordinal));
         let end = u64::from(row.ordinal) + u64::from(row.count);
@@ -207,86 +207,11 @@ fn segment_at<F>(set: &IndexSet<F>, store_ms: i64) -> Result<Option<(SegmentNumb
     unknown.map_or(Ok(None), Err)
 }
 
-/// A binary search over the items `low..high` of a section, which narrows by whole pages.
-#[derive(Clone, Copy, Debug)]
-struct Bisect {
-    low: u64,
-    high: u64,
-    per_page: u64,
-}
-
-impl Bisect {
-    fn new(low: u64, high: u64, per_page: u64) -> Self {
-        Self {
-            low,
-            high,
-            per_page,
+impl From<Stop> for Step<TimeOutcome> {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Read(read) => Self::Read(read),
+            Stop::Damaged(damage) => Self::Done(TimeOutcome::Damaged(damage)),
         }
     }
-
-    /// The first item that is not `before`, or `high`; else the step that must come first.
-    fn run<F>(
-        &mut self,
-        set: &mut IndexSet<F>,
-        segment: SegmentNumber,
-        kind: Kind,
-        before: impl Fn(&[u8], usize) -> bool,
-    ) -> Result<u64, Step<TimeOutcome>> {
-        while self.low < self.high {
-            let page = (self.low + (self.high - self.low) / 2) / self.per_page;
-            let from = self.low.max(page * self.per_page);
-            let to = self.high.min((page + 1) * self.per_page);
-            let payload = page_of(set, segment, kind, page)?;
-            let at = (from % self.per_page) as usize;
-            let passed =
-                partition((to - from) as usize, |index| before(payload, at + index)) as u64;
-            if passed > 0 || from == self.low {
-                self.low = from + passed;
-            }
-            if from + passed < to {
-                self.high = from + passed;
-            }
-        }
-        Ok(self.low)
-    }
-
-    fn item<F, T>(
-        &self,
-        set: &mut IndexSet<F>,
-        segment: SegmentNumber,
-        kind: Kind,
-        item: u64,
-        decode: impl Fn(&[u8], usize) -> T,
-    ) -> Result<T, Step<TimeOutcome>> {
-        let payload = page_of(set, segment, kind, item / self.per_page)?;
-        Ok(decode(payload, (item % self.per_page) as usize))
-    }
-}
-
-/// A page of a section out of the cache, or the read that brings it there.
-fn page_of<F>(
-    set: &mut IndexSet<F>,
-    segment: SegmentNumber,
-    kind: Kind,
-    page: u64,
-) -> Result<&[u8], Step<TimeOutcome>> {
-    let gone = Damage {
-        segment,
-        page: 0,
-        reason: "a search left its section",
-    };
-    let section = set
-        .open_segment(segment)
-        .map(|open| open.header.section(kind));
-    let Some(section) = section.filter(|section| page < u64::from(section.pages)) else {
-        return Err(Step::Done(TimeOutcome::Damaged(gone)));
-    };
-    let page = section.start + page as u32;
-    let read = PageRead {
-        segment,
-        page,
-        pages: 1,
-        kind,
-    };
-    set.cache.get(segment, page).ok_or(Step::Read(read))
 }

@@ -1,0 +1,3 @@
+//! The control plane: what prepares, writes, recycles and checks files beside the shards.
+
+pub mod index_files;
