@@ -22,9 +22,11 @@ pub mod limits;
 pub mod mailbox;
 pub mod partial;
 pub mod planted;
+pub mod probe;
 pub mod sim;
 pub mod spin;
 pub mod turn;
+pub mod uring;
 
 pub use buffer::{ALIGNMENT, AlignedBuf, Reclaim};
 pub use disk::{Disk, OpenMode};
@@ -34,3 +36,4 @@ pub use io::{
 pub use mailbox::{Mailboxes, Peer};
 pub use spin::Spin;
 pub use turn::{Pace, Service, TurnLoop, run};
+pub use uring::{Uring, UringConfig};

@@ -25,3 +25,29 @@ pub const SHARDS_MAX: usize = 64;
 
 const _: () = assert!(SPIN_GAP_NS < SPIN_REST_MIN_NS);
 const _: () = assert!(SPIN_REST_MIN_NS <= SPIN_REST_MAX_NS);
+
+/// Entries of a ring's submission queue; what does not fit waits for the next turn.
+pub const SUBMISSIONS: u32 = 1024;
+/// Entries of a ring's completion queue; the kernel keeps what does not fit.
+pub const COMPLETIONS: u32 = 8192;
+/// Files and sockets of one ring, unless the process may open fewer.
+pub const FILES_MAX: u32 = 65_536;
+/// Receive buffers of one ring (a power of two).
+pub const RECEIVE_BUFFERS: u16 = 256;
+/// Bytes of a receive buffer.
+pub const RECEIVE_BUFFER_BYTES: u32 = 16 * 1024;
+/// Operations in flight that the tables have room for from the start.
+pub const OPERATIONS_START: usize = 1024;
+/// Bytes of one submission; longer reads and writes go in several.
+pub const OPERATION_BYTES_MAX: u32 = 1 << 30;
+/// Times an interrupted operation is tried again.
+pub const OPERATION_TRIES_MAX: u8 = 100;
+/// Parts of one gather submission (the kernel's own bound); more go in several.
+pub const GATHER_PARTS_MAX: usize = 1024;
+/// Spent send lists kept for reuse.
+pub const GATHERS_KEPT: usize = 1024;
+/// Nanoseconds between two attempts to cancel what is in flight while a ring is being dropped.
+pub const DRAIN_STEP_NS: u64 = 10_000_000;
+
+const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
+const _: () = assert!(OPERATION_BYTES_MAX.is_multiple_of(crate::ALIGNMENT as u32));
