@@ -299,6 +299,7 @@ impl Uring {
         match operation.kind {
             Kind::Accept | Kind::Receive => self.shot(entry, completions),
             Kind::Cancel => self.cancelled(entry),
+            Kind::Shutdown => drop(self.end(user_data)),
             _ => match operation.advance(entry.result()) {
                 Step::Again => self.again(user_data, completions),
                 Step::Done(result) => self.finish(user_data, result, completions),
@@ -392,9 +393,7 @@ impl Uring {
         match kind {
             Kind::Read { buffer, .. } => Payload::Buffer(buffer),
             Kind::Send(gather) => Payload::Sent(self.gathers.give_back(gather)),
-            Kind::Write { .. } | Kind::Flush | Kind::Accept | Kind::Receive | Kind::Cancel => {
-                Payload::None
-            }
+            _ => Payload::None,
         }
     }
 
@@ -428,9 +427,9 @@ impl Uring {
         };
         let found = u32::try_from(entry.result()).unwrap_or(0);
         if slot.closing && found < slot.in_flight {
-            let shutdown = opcode::Shutdown::new(on.fixed(), libc::SHUT_RDWR).build();
-            // SAFETY: it points to no memory.
-            unsafe { self.submit_silently(shutdown, IGNORED) };
+            slot.in_flight += 1;
+            let user_data = self.operations.insert(on, 0, Kind::Shutdown);
+            self.submit(user_data);
         }
     }
 

@@ -41,6 +41,9 @@ pub(super) enum Kind {
     Send(Box<Gather>),
     /// Ends everything on a socket that is being closed.
     Cancel,
+    /// Ends what a cancellation did not find. The kernel looks the socket up late, in a worker, so
+    /// the slot must not have its next tenant before this is over.
+    Shutdown,
 }
 
 /// What a result means for an operation that moves a given number of bytes.
@@ -73,7 +76,7 @@ impl Operation {
                 gather.advance(moved);
                 Self::progress(moved, gather.sent(), gather.total())
             }
-            Kind::Flush | Kind::Accept | Kind::Receive | Kind::Cancel => Step::Done(Ok(moved)),
+            _ => Step::Done(Ok(moved)),
         }
     }
 
@@ -138,6 +141,7 @@ impl Operation {
             Kind::Receive => opcode::RecvMulti::new(fd, super::receive::GROUP).build(),
             Kind::Send(gather) => gather.entry(fd),
             Kind::Cancel => opcode::AsyncCancel2::new(types::CancelBuilder::fd(fd).all()).build(),
+            Kind::Shutdown => opcode::Shutdown::new(fd, libc::SHUT_RDWR).build(),
         }
     }
 }

@@ -242,7 +242,7 @@ fn closing_ends_what_is_in_flight_and_the_peer_sees_it() {
     driver.of(2).result.unwrap_err();
     let drained = std::thread::spawn(move || std::io::copy(&mut peer, &mut std::io::sink()));
     driver.until(|_| drained.is_finished());
-    assert_eq!(driver.ring.in_flight(), 0);
+    driver.until(|driver| driver.ring.in_flight() == 0);
     driver.ring.receive(socket, 3);
     assert!(driver.of(3).result.is_err(), "it is closed");
 }
