@@ -15,6 +15,8 @@
     reason = "the kernel's interfaces; each use carries its argument"
 )]
 
+pub mod affinity;
+pub mod blocking;
 pub mod buffer;
 pub mod disk;
 pub mod io;
@@ -28,6 +30,7 @@ pub mod spin;
 pub mod turn;
 pub mod uring;
 
+pub use blocking::{BlockingDisk, block_on};
 pub use buffer::{ALIGNMENT, AlignedBuf, Reclaim};
 pub use disk::{Disk, OpenMode};
 pub use io::{

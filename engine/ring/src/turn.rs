@@ -71,24 +71,36 @@ impl TurnLoop {
     /// Runs `service` on `io` until it stops or the kernel refuses a turn.
     pub fn run<I: Io, S: Service<I>>(&mut self, io: &mut I, service: &mut S) -> io::Result<()> {
         let mut completions = Vec::new();
-        loop {
-            for completion in completions.drain(..) {
-                service.completion(io, completion);
-            }
-            let pace = service.turn(io, io.now());
-            self.counters.add(|c| &c.turns, 1);
-            if pace.stop {
-                return io.turn(Wait::Poll, &mut completions);
-            }
-            let wait = self.wait(io, pace);
-            io.turn(wait, &mut completions)?;
-            if wait != Wait::Poll {
-                self.counters.add(|c| &c.sleeps, 1);
-            }
-            if !completions.is_empty() {
-                self.spin.end();
-            }
+        while !self.once(io, service, &mut completions)?.stop {}
+        Ok(())
+    }
+
+    /// One turn: hands out what completed in the last one, and leaves in `completions` what did in
+    /// this one. After a pace with `stop` there is nothing more to be done.
+    pub fn once<I: Io, S: Service<I>>(
+        &mut self,
+        io: &mut I,
+        service: &mut S,
+        completions: &mut Vec<Completion<I::Stream, I::Received>>,
+    ) -> io::Result<Pace> {
+        for completion in completions.drain(..) {
+            service.completion(io, completion);
         }
+        let pace = service.turn(io, io.now());
+        self.counters.add(|c| &c.turns, 1);
+        let wait = if pace.stop {
+            Wait::Poll
+        } else {
+            self.wait(io, pace)
+        };
+        io.turn(wait, completions)?;
+        if wait != Wait::Poll {
+            self.counters.add(|c| &c.sleeps, 1);
+        }
+        if !completions.is_empty() {
+            self.spin.end();
+        }
+        Ok(pace)
     }
 
     /// Spins as the policy allows; says how the turn is to wait in the kernel.

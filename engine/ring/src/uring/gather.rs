@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use io_uring::{opcode, squeue, types};
 
+use super::operation::Step;
 use crate::limits::{GATHER_PARTS_MAX, GATHERS_KEPT};
 
 /// The parts of one send and the kernel's view of those that are left. It stays in its box from
@@ -40,18 +41,8 @@ impl Gather {
         (self.part, self.offset, self.sent) = (0, 0, 0);
     }
 
-    /// Bytes taken by the kernel so far.
-    pub(super) fn sent(&self) -> usize {
-        self.sent
-    }
-
-    /// Bytes of all parts.
-    pub(super) fn total(&self) -> usize {
-        self.total
-    }
-
-    /// `moved` more bytes are taken.
-    pub(super) fn advance(&mut self, moved: usize) {
+    /// The kernel has taken `moved` more bytes.
+    pub(super) fn advance(&mut self, moved: usize) -> Step {
         self.sent += moved;
         self.offset += moved;
         while let Some(part) = self.parts.get(self.part) {
@@ -60,6 +51,13 @@ impl Gather {
             }
             self.offset -= part.len();
             self.part += 1;
+        }
+        if self.sent >= self.total {
+            Step::Done(Ok(self.sent))
+        } else if moved == 0 {
+            Step::Done(Err(std::io::ErrorKind::WriteZero.into()))
+        } else {
+            Step::Again
         }
     }
 
@@ -141,14 +139,12 @@ mod tests {
     fn a_short_send_goes_on_inside_the_part_where_it_stopped() {
         let parts = [3, 0, 5, 2].map(|len| Bytes::from(vec![7; len])).to_vec();
         let mut gather = Gathers::default().take(parts);
-        assert_eq!(gather.total(), 10);
         assert_eq!(lens(&mut gather), [3, 5, 2]);
-        gather.advance(4);
+        assert!(matches!(gather.advance(4), Step::Again));
         assert_eq!(lens(&mut gather), [4, 2]);
-        gather.advance(4);
+        assert!(matches!(gather.advance(4), Step::Again));
         assert_eq!(lens(&mut gather), [2]);
-        gather.advance(2);
-        assert_eq!(gather.sent(), 10);
+        assert!(matches!(gather.advance(2), Step::Done(Ok(10))));
         assert!(lens(&mut gather).is_empty());
     }
 
@@ -157,7 +153,7 @@ mod tests {
         let parts = vec![Bytes::from_static(b"x"); GATHER_PARTS_MAX + 5];
         let mut gather = Gathers::default().take(parts);
         assert_eq!(lens(&mut gather).len(), GATHER_PARTS_MAX);
-        gather.advance(GATHER_PARTS_MAX);
+        assert!(matches!(gather.advance(GATHER_PARTS_MAX), Step::Again));
         assert_eq!(lens(&mut gather).len(), 5);
     }
 

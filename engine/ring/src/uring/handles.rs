@@ -4,6 +4,7 @@
 //! carries a generation: a stale [`crate::SocketId`] never reaches the slot's next tenant.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use io_uring::types;
@@ -36,6 +37,9 @@ impl Handle {
     }
 }
 
+/// The address of an end that is not known.
+pub(super) const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// What a slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tenant {
@@ -48,6 +52,8 @@ pub(super) enum Tenant {
 pub(super) struct Slot {
     handle: Handle,
     tenant: Tenant,
+    /// The other end of a socket.
+    pub(super) peer: SocketAddr,
     /// `None` when nobody lives here.
     fd: Option<OwnedFd>,
     pub(super) in_flight: u32,
@@ -84,6 +90,7 @@ impl Handles {
         let slot = Slot {
             handle,
             tenant,
+            peer: UNKNOWN,
             fd: Some(fd),
             in_flight: 0,
             closing: false,
@@ -123,6 +130,13 @@ impl Handles {
     pub(super) fn get(&mut self, handle: Handle) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(handle.slot())?;
         (slot.handle == handle && slot.fd.is_some()).then_some(slot)
+    }
+
+    /// The other end of an open socket.
+    pub(super) fn peer(&self, handle: Handle) -> SocketAddr {
+        let slot = self.slots.get(handle.slot());
+        let slot = slot.filter(|slot| slot.handle == handle && slot.fd.is_some());
+        slot.map_or(UNKNOWN, |slot| slot.peer)
     }
 
     /// Frees the slot; the descriptor is the caller's to close.

@@ -5,7 +5,7 @@
 //!   (`operation`, `handles`), whatever the caller gives up meanwhile; dropping the ring cancels
 //!   and waits first.
 //! * [`Io::turn`] makes exactly one system call (`kernel`), and nothing else makes any, but
-//!   setting up and tearing down.
+//!   setting up, tearing down, and one question per adopted connection (its peer's address).
 //! * In steady state no operation allocates: tables keep their size, send lists are reused,
 //!   receive buffers are shared.
 //!
@@ -22,7 +22,7 @@ mod wake;
 
 use std::fs::File;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use bytes::Bytes;
@@ -534,7 +534,11 @@ impl Io for Uring {
     }
 
     fn adopt_socket(&mut self, stream: TcpStream) -> io::Result<SocketId> {
+        let peer = stream.peer_addr().unwrap_or(handles::UNKNOWN);
         let handle = self.adopt(stream.into(), Tenant::Socket)?;
+        if let Some(slot) = self.handles.get(handle) {
+            slot.peer = peer;
+        }
         let no_delay = opcode::SetSockOpt::new(
             handle.fixed(),
             libc::IPPROTO_TCP as u32,
@@ -545,6 +549,10 @@ impl Io for Uring {
         // SAFETY: it points to a static.
         unsafe { self.submit_silently(no_delay.build(), IGNORED) };
         Ok(SocketId(handle.0))
+    }
+
+    fn peer_address(&self, socket: SocketId) -> SocketAddr {
+        self.handles.peer(Handle(socket.0))
     }
 
     fn receive(&mut self, socket: SocketId, token: Token) {

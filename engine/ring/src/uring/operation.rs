@@ -9,9 +9,10 @@ use slab::Slab;
 
 use super::gather::Gather;
 use super::handles::Handle;
-use crate::buffer::{ALIGNMENT, AlignedBuf};
+use crate::buffer::AlignedBuf;
 use crate::io::Token;
 use crate::limits::{OPERATION_BYTES_MAX, OPERATION_TRIES_MAX};
+use crate::partial::{Next, after_read, after_write};
 
 /// One operation from its submission to its last completion.
 pub(super) struct Operation {
@@ -58,52 +59,43 @@ pub(super) enum Step {
 impl Operation {
     /// Takes a result of the kernel into account (negative: an error number).
     pub(super) fn advance(&mut self, result: i32) -> Step {
-        let moved = match usize::try_from(result) {
-            Ok(moved) => moved,
-            Err(_) => return self.failed(-result),
+        let answer = match usize::try_from(result) {
+            Ok(moved) => Ok(moved),
+            Err(_) if self.is_interrupted(-result) => return Step::Again,
+            Err(_) => Err(io::Error::from_raw_os_error(-result)),
         };
         match &mut self.kind {
             Kind::Read { buffer, filled, .. } => {
-                *filled = (*filled + moved).min(buffer.len());
-                let at_end = moved == 0 || !filled.is_multiple_of(ALIGNMENT);
-                Self::step(at_end || *filled == buffer.len(), *filled)
+                Self::step(after_read(buffer.len(), *filled, answer), filled)
             }
             Kind::Write { data, written, .. } => {
-                *written = (*written + moved).min(data.len());
-                Self::progress(moved, *written, data.len())
+                Self::step(after_write(data.len(), *written, answer), written)
             }
-            Kind::Send(gather) => {
-                gather.advance(moved);
-                Self::progress(moved, gather.sent(), gather.total())
+            Kind::Send(gather) => match answer {
+                Ok(moved) => gather.advance(moved),
+                Err(error) => Step::Done(Err(error)),
+            },
+            _ => Step::Done(answer),
+        }
+    }
+
+    fn step(next: Next, moved: &mut usize) -> Step {
+        match next {
+            Next::Done(count) => Step::Done(Ok(count)),
+            Next::Again(count) => {
+                *moved = count;
+                Step::Again
             }
-            _ => Step::Done(Ok(moved)),
+            Next::Failed(error) => Step::Done(Err(error)),
         }
     }
 
-    fn step(done: bool, count: usize) -> Step {
-        if done {
-            Step::Done(Ok(count))
-        } else {
-            Step::Again
-        }
-    }
-
-    fn progress(moved: usize, so_far: usize, total: usize) -> Step {
-        if moved == 0 && so_far < total {
-            return Step::Done(Err(io::ErrorKind::WriteZero.into()));
-        }
-        Self::step(so_far == total, so_far)
-    }
-
-    /// An interruption moved nothing and may be tried again; anything else is final. Bounded, so
-    /// that a device that never stops interrupting is an error.
-    fn failed(&mut self, errno: i32) -> Step {
-        let interrupted = matches!(errno, libc::EINTR | libc::EAGAIN);
-        if interrupted && self.tries < OPERATION_TRIES_MAX {
-            self.tries += 1;
-            return Step::Again;
-        }
-        Step::Done(Err(io::Error::from_raw_os_error(errno)))
+    /// An interruption moved nothing and is tried again; anything else is final. Bounded, so that
+    /// a device that never stops interrupting is an error.
+    fn is_interrupted(&mut self, errno: i32) -> bool {
+        let again = matches!(errno, libc::EINTR | libc::EAGAIN) && self.tries < OPERATION_TRIES_MAX;
+        self.tries += u8::from(again);
+        again
     }
 
     /// The submission of what is left of this operation.
@@ -261,8 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_stops_inside_a_block_is_at_the_end_of_the_file() {
-        assert!(matches!(read(8192).advance(5000), Step::Done(Ok(5000))));
+    fn a_read_ends_at_the_end_of_the_file() {
         assert!(matches!(read(8192).advance(0), Step::Done(Ok(0))));
         let mut long = read(8192);
         assert!(matches!(long.advance(4096), Step::Again));

@@ -306,3 +306,13 @@ fn an_adopted_connection_does_not_delay_small_sends() {
     driver.turn();
     assert!(watch.nodelay().unwrap());
 }
+
+#[test]
+fn the_address_of_the_peer_is_known_while_the_connection_is_open() {
+    let mut driver = Driver::new();
+    let (socket, peer) = driver.connection();
+    let address = peer.local_addr().unwrap();
+    assert_eq!(driver.ring.peer_address(socket), address);
+    driver.ring.close_socket(socket);
+    assert_eq!(driver.ring.peer_address(socket).port(), 0);
+}
