@@ -10,6 +10,7 @@ pub mod control_record;
 pub mod error;
 pub mod index;
 pub mod limits;
+pub mod log;
 pub mod manifest;
 pub mod placement;
 pub mod pull;

@@ -36,7 +36,9 @@ pub fn check(sources: &[Source]) -> Vec<String> {
                 source.path
             ));
         }
-        let test = source.path.contains("/tests/") || source.path.contains("/examples/");
+        let test = source.path.contains("/tests/")
+            || source.path.contains("/examples/")
+            || source.path.ends_with("/tests.rs");
         let async_allowed = test || ASYNC.iter().any(|place| source.path.starts_with(place));
         for (number, line) in code_lines(&source.text) {
             if !in_ring && has_word(line, "unsafe") && !source.path.starts_with("ci/src/tidy/") {

@@ -1,0 +1,3 @@
+//! The commit log of one shard.
+
+pub mod retention;
