@@ -38,10 +38,18 @@ pub fn run(options: &Consume) -> Result<()> {
             })
             .collect(),
     };
-    let outcome = Driver::open(&options.target, options.connections, options.in_flight, load)?
-        .run(Arrivals::Closed, options.seconds)?;
+    let outcome = Driver::open(
+        &options.target,
+        options.connections,
+        options.in_flight,
+        load,
+    )?
+    .run(Arrivals::Closed, options.seconds)?;
     if let Some(error) = &outcome.first_error {
-        eprintln!("ringmq-bench: the first of {} errors: {error}", outcome.errors);
+        eprintln!(
+            "ringmq-bench: the first of {} errors: {error}",
+            outcome.errors
+        );
     }
     Report {
         scenario: "consume".into(),

@@ -76,14 +76,13 @@ impl Control {
                 }
             })
             .map_err(|error| BenchError::Malformed(error.to_string()))?;
-        self.exchange(&request, what)
-            .map_err(|error| match error {
-                BenchError::Io(source) => BenchError::Connection {
-                    target: self.target.clone(),
-                    source,
-                },
-                other => other,
-            })
+        self.exchange(&request, what).map_err(|error| match error {
+            BenchError::Io(source) => BenchError::Connection {
+                target: self.target.clone(),
+                source,
+            },
+            other => other,
+        })
     }
 
     fn exchange(&mut self, request: &[u8], what: &str) -> Result<u64> {

@@ -23,7 +23,10 @@ pub fn run(options: &Produce) -> Result<()> {
     Control::connect(&options.target)?.create_topic(&options.topic, options.queues)?;
     let outcome = measure(options)?;
     if let Some(error) = &outcome.first_error {
-        eprintln!("ringmq-bench: the first of {} errors: {error}", outcome.errors);
+        eprintln!(
+            "ringmq-bench: the first of {} errors: {error}",
+            outcome.errors
+        );
     }
     report("produce", options, &outcome).print(options.json);
     Ok(())
@@ -37,8 +40,13 @@ pub fn measure(options: &Produce) -> Result<Outcome> {
         Some(_) => return Err(BenchError::Usage("--rate must be above 0".into())),
     };
     let load = Sends::encode(options)?;
-    Driver::open(&options.target, options.connections, options.in_flight, load)?
-        .run(arrivals, options.seconds)
+    Driver::open(
+        &options.target,
+        options.connections,
+        options.in_flight,
+        load,
+    )?
+    .run(arrivals, options.seconds)
 }
 
 /// The report of an outcome.

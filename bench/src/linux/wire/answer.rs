@@ -53,6 +53,7 @@ fn by_place(frame: &Frame<'_>) -> Option<(u32, bool)> {
     let at = memmem::find(frame.header, OPAQUE)? + OPAQUE.len();
     let digits = frame.header[at..]
         .iter()
+        .skip_while(|byte| **byte == b' ')
         .take_while(|byte| byte.is_ascii_digit());
     let opaque = digits.fold(0u32, |value, digit| {
         value.wrapping_mul(10).wrapping_add(u32::from(digit - b'0'))

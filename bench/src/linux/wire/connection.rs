@@ -86,7 +86,9 @@ impl Connection {
                 self.filled += count;
                 Ok(true)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(error.into()),

@@ -180,7 +180,11 @@ impl<L: Load> Driver<L> {
     fn send_what_is_due(&mut self) -> Result<()> {
         let now = self.now();
         let mut touched = false;
-        while let Some(due) = self.schedule.as_mut().and_then(|schedule| schedule.take(now)) {
+        while let Some(due) = self
+            .schedule
+            .as_mut()
+            .and_then(|schedule| schedule.take(now))
+        {
             let index = self.turn % self.connections.len();
             self.turn += 1;
             if !self.send(index, due) {
@@ -217,7 +221,9 @@ impl<L: Load> Driver<L> {
             let answer = Answer::read(frame)?;
             let slot = answer.opaque;
             let Some(since) = connection.since_ns.get(slot as usize).copied() else {
-                return Err(BenchError::Malformed(format!("an answer to request {slot}")));
+                return Err(BenchError::Malformed(format!(
+                    "an answer to request {slot}"
+                )));
             };
             let worth = self.load.worth(index, &answer)?;
             let failed = (!answer.ok).then(|| answer.error());
