@@ -6,10 +6,13 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
+pub mod config;
 pub mod connection;
 pub mod connections;
 pub mod data_version;
+pub mod flags;
 pub mod limits;
 pub mod mux;
 pub mod namesrv;
+pub mod properties_file;
 pub mod waiters;
