@@ -11,6 +11,8 @@
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
+use ringmq_protocol::frame::HeaderKind;
+use ringmq_protocol::header::{ExtWriter, Head};
 use ringmq_ring::{SocketId, Token};
 
 use crate::limits;
@@ -271,14 +273,14 @@ impl Inbound {
         })
     }
 
-    /// Takes a spare buffer when it has none.
-    pub fn give_spare(&mut self, pool: &mut Vec<Vec<u8>>) {
-        if self.held.capacity() == 0
-            && let Some(buffer) = pool.pop()
-        {
-            self.held = buffer;
-            self.start = 0;
+    /// Takes a spare buffer when it has none, else gives it back.
+    pub fn give_spare(&mut self, spare: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        if self.held.capacity() > 0 {
+            return spare;
         }
+        self.held = spare.unwrap_or_default();
+        self.start = 0;
+        None
     }
 
     fn split(
@@ -332,12 +334,27 @@ impl Inbound {
     }
 }
 
+/// The memory an [`Outbound`] writes into; lent to it while it has something to send.
+#[derive(Debug, Default)]
+pub struct OutputBuffers {
+    tail: BytesMut,
+    /// Headers are encoded here and copied: a hundred bytes or two.
+    scratch: Vec<u8>,
+}
+
+impl OutputBuffers {
+    /// Bytes kept.
+    pub fn capacity(&self) -> usize {
+        self.tail.capacity() + self.scratch.capacity()
+    }
+}
+
 /// The write side: answers gathered for the next send, and the one in flight.
 #[derive(Debug, Default)]
 pub struct Outbound {
     parts: Vec<Bytes>,
     part_bytes: usize,
-    tail: BytesMut,
+    buffers: OutputBuffers,
     spare_parts: Vec<Bytes>,
     in_flight_bytes: usize,
     in_flight_since_ns: Option<u64>,
@@ -346,13 +363,31 @@ pub struct Outbound {
 impl Outbound {
     /// Where frames are encoded; what is written here is sent after everything pushed before.
     pub fn tail(&mut self) -> &mut BytesMut {
-        &mut self.tail
+        &mut self.buffers.tail
+    }
+
+    /// Appends prefix and header of a frame; `body_len` bytes of body must follow.
+    ///
+    /// A header too long for a frame (a remark of megabytes, which nothing here writes) is left out
+    /// as a whole: the client runs into its own time limit.
+    pub fn frame(
+        &mut self,
+        kind: HeaderKind,
+        head: &Head<'_>,
+        body_len: usize,
+        ext: impl FnOnce(&mut ExtWriter<'_>),
+    ) {
+        let OutputBuffers { tail, scratch } = &mut self.buffers;
+        scratch.clear();
+        if head.encode(kind, scratch, body_len, ext).is_ok() {
+            tail.extend_from_slice(scratch);
+        }
     }
 
     /// Appends body bytes: copied when short, as a part of the gather send when long.
     pub fn push(&mut self, slice: Bytes) {
         if slice.len() < limits::GATHER_SLICE_BYTES_MIN {
-            self.tail.extend_from_slice(&slice);
+            self.buffers.tail.extend_from_slice(&slice);
             return;
         }
         self.cut_tail();
@@ -362,12 +397,12 @@ impl Outbound {
 
     /// Bytes gathered and not handed to the kernel, plus those of the send in flight.
     pub fn bytes(&self) -> usize {
-        self.part_bytes + self.tail.len() + self.in_flight_bytes
+        self.part_bytes + self.buffers.tail.len() + self.in_flight_bytes
     }
 
     /// Whether a send can start now.
     pub fn is_ready(&self) -> bool {
-        self.in_flight_since_ns.is_none() && self.part_bytes + self.tail.len() > 0
+        self.in_flight_since_ns.is_none() && self.part_bytes + self.buffers.tail.len() > 0
     }
 
     /// Whether nothing is gathered or in flight.
@@ -420,17 +455,17 @@ impl Outbound {
             .is_some_and(|since| now_ns.saturating_sub(since) > limits::SEND_STALL_NS)
     }
 
-    /// Gives the output buffer up for reuse when it is not needed now.
-    pub fn take_spare(&mut self) -> Option<BytesMut> {
-        (self.is_empty() && self.tail.capacity() > 0).then(|| std::mem::take(&mut self.tail))
+    /// Gives the output buffers up for reuse when they are not needed now.
+    pub fn take_spare(&mut self) -> Option<OutputBuffers> {
+        (self.is_empty() && self.buffers.capacity() > 0).then(|| std::mem::take(&mut self.buffers))
     }
 
-    /// Takes a spare output buffer when it has none.
-    pub fn give_spare(&mut self, pool: &mut Vec<BytesMut>) {
-        if self.tail.capacity() == 0
-            && let Some(buffer) = pool.pop()
+    /// Takes spare output buffers when it has none.
+    pub fn give_spare(&mut self, pool: &mut Vec<OutputBuffers>) {
+        if self.buffers.capacity() == 0
+            && let Some(buffers) = pool.pop()
         {
-            self.tail = buffer;
+            self.buffers = buffers;
         }
     }
 
@@ -448,9 +483,9 @@ impl Outbound {
     }
 
     fn cut_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.part_bytes += self.tail.len();
-            self.parts.push(self.tail.split().freeze());
+        if !self.buffers.tail.is_empty() {
+            self.part_bytes += self.buffers.tail.len();
+            self.parts.push(self.buffers.tail.split().freeze());
         }
     }
 }
@@ -476,6 +511,8 @@ pub struct Connection {
     pub accounted: usize,
     /// A multishot receive is armed.
     pub receiving: bool,
+    /// It has been asked to stop.
+    pub stopping: bool,
     /// Nothing of it is decoded until room comes back.
     pub paused: bool,
     /// Shards that keep something for it (held pulls, groups, registrations) and must learn of its
@@ -506,6 +543,7 @@ impl Connection {
             charged: 0,
             accounted: 0,
             receiving: false,
+            stopping: false,
             paused: false,
             known_to: 0,
             dirty: false,

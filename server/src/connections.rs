@@ -3,11 +3,13 @@
 //! Nothing here knows what a request means. Sends leave once a turn ([`Connections::flush`]); the
 //! times of `limits` are enforced by a sweep that looks at a quarter of the table each quarter second.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ringmq_ring::Io;
 use slab::Slab;
 
-use crate::connection::{CloseReason, Connection, ConnectionId, Operation, Outbound, Port};
+use crate::connection::{
+    CloseReason, Connection, ConnectionId, Inbound, Operation, Outbound, OutputBuffers, Port,
+};
 use crate::limits;
 
 /// See the module.
@@ -19,7 +21,7 @@ pub struct Connections {
     dirty: Vec<ConnectionId>,
     paused: Vec<ConnectionId>,
     spare_inputs: Vec<Vec<u8>>,
-    spare_outputs: Vec<BytesMut>,
+    spare_outputs: Vec<OutputBuffers>,
     in_flight_bytes: usize,
     sweep_due_ns: u64,
     sweep_from: usize,
@@ -50,11 +52,6 @@ impl Connections {
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
-    }
-
-    /// Whether sends are gathered or in flight, or requests wait for their answers.
-    pub fn has_work(&self) -> bool {
-        self.in_flight_bytes > 0 || !self.dirty.is_empty()
     }
 
     /// Takes an accepted connection over and begins to receive from it.
@@ -165,7 +162,8 @@ impl Connections {
         let Some(connection) = self.get_mut(id) else {
             return;
         };
-        if connection.receiving {
+        if connection.receiving && !connection.stopping {
+            connection.stopping = true;
             io.stop_receiving(connection.socket);
         }
         if !std::mem::replace(&mut connection.paused, true) {
@@ -209,17 +207,47 @@ impl Connections {
         }
     }
 
-    /// Buffers for a connection that is about to be fed, and back.
-    pub fn spare_inputs(&mut self) -> &mut Vec<Vec<u8>> {
-        &mut self.spare_inputs
+    /// Whether a held-back connection has room again.
+    pub fn has_resumable(&mut self) -> bool {
+        let crowded = self.in_flight_bytes > limits::SHARD_IN_FLIGHT_BYTES_MAX;
+        let room = bound(crowded) / 2;
+        self.paused.iter().any(|id| {
+            let connection = self.slots.get(id.slot()).filter(|c| c.id == *id);
+            connection.is_none_or(|connection| connection.in_flight_bytes() <= room)
+        })
     }
 
-    /// Keeps an input buffer that is not needed now.
-    pub fn reuse_input(&mut self, buffer: Vec<u8>) {
-        let fits = (1..=limits::SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity());
-        if fits && self.spare_inputs.len() < limits::SPARE_BUFFERS_MAX {
-            self.spare_inputs.push(buffer);
+    /// Takes a connection's read side out while its bytes are cut into frames; says too whether it
+    /// is held back.
+    pub fn lend_inbound(&mut self, id: ConnectionId) -> Option<(Inbound, bool)> {
+        let spare = self.spare_inputs.pop();
+        let Some(connection) = self.get_mut(id) else {
+            self.spare_inputs.extend(spare);
+            return None;
+        };
+        let mut inbound = std::mem::take(&mut connection.inbound);
+        let is_paused = connection.paused;
+        self.spare_inputs.extend(inbound.give_spare(spare));
+        Some((inbound, is_paused))
+    }
+
+    /// Puts a connection's read side back.
+    pub fn return_inbound(&mut self, id: ConnectionId, mut inbound: Inbound, now_ns: u64) {
+        if let Some(buffer) = inbound.take_spare() {
+            let fits = buffer.capacity() <= limits::SPARE_BUFFER_BYTES_MAX;
+            if fits && self.spare_inputs.len() < limits::SPARE_BUFFERS_MAX {
+                self.spare_inputs.push(buffer);
+            }
         }
+        if let Some(connection) = self.get_mut(id) {
+            connection.inbound = inbound;
+            connection.last_moved_ns = now_ns;
+        }
+    }
+
+    /// Whether nothing is gathered or being sent.
+    pub fn is_sent(&self) -> bool {
+        self.slots.iter().all(|(_, c)| c.outbound.is_empty())
     }
 
     /// Closes a connection and forgets it.

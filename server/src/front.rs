@@ -79,11 +79,9 @@ impl<I: Io> Front<I> {
     }
 
     /// Closes a connection of this shard and tells the shards that know it. Returns whether this
-    /// shard itself is among them.
-    pub fn close(&mut self, io: &mut I, id: ConnectionId, reason: CloseReason) -> bool {
-        let Some(connection) = self.connections.close(io, id) else {
-            return false;
-        };
+    /// shard itself is among them, or nothing when it was closed before.
+    pub fn close(&mut self, io: &mut I, id: ConnectionId, reason: CloseReason) -> Option<bool> {
+        let connection = self.connections.close(io, id)?;
         self.log.note(reason, connection.peer, self.now);
         let me = self.me();
         for shard in (0..self.mux.shards()).filter(|&shard| shard != me) {
@@ -94,20 +92,22 @@ impl<I: Io> Front<I> {
         if me != HOME {
             self.mux.write(HOME, Letter::Released);
         }
-        connection.known_to & (1 << me) != 0
+        Some(connection.known_to & (1 << me) != 0)
     }
 
-    /// Takes an accepted connection over.
-    pub fn open(&mut self, io: &mut I, stream: I::Stream, port: Port) {
+    /// Takes an accepted connection over; `false` when there is no room for it.
+    pub fn open(&mut self, io: &mut I, stream: I::Stream, port: Port) -> bool {
         let opened = self
             .connections
             .add(io, stream, port, self.now.monotonic_ns);
-        if let Err(reason) = opened {
-            self.log.note(reason, ([0, 0, 0, 0], 0).into(), self.now);
-            if self.me() != HOME {
-                self.mux.write(HOME, Letter::Released);
-            }
+        let Err(reason) = opened else {
+            return true;
+        };
+        self.log.note(reason, ([0, 0, 0, 0], 0).into(), self.now);
+        if self.me() != HOME {
+            self.mux.write(HOME, Letter::Released);
         }
+        false
     }
 
     fn write(

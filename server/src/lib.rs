@@ -6,13 +6,21 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
-pub mod config;
 pub mod connection;
 pub mod connections;
+pub mod context;
 pub mod data_version;
-pub mod flags;
+pub mod dispatch;
+pub mod front;
+pub mod handlers;
+pub mod home;
 pub mod limits;
+pub mod link;
+pub mod listener;
 pub mod mux;
 pub mod namesrv;
-pub mod properties_file;
+pub mod reply;
+pub mod service;
+pub mod shard;
+pub mod tables;
 pub mod waiters;

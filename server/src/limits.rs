@@ -113,8 +113,18 @@ pub const MAILBOX_SLOTS: usize = 256;
 /// Bytes of requests gathered for another shard in one envelope.
 pub const ENVELOPE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Requests parked until their topic exists, per topic.
-pub const TOPIC_WAITERS_MAX: usize = 4096;
+/// Requests parked until a topic or group they need exists.
+pub const PARKED_REQUESTS_MAX: usize = 16_384;
+/// How often silent clients and expired locks are looked for.
+pub const EXPIRE_INTERVAL_NS: u64 = 10 * SECOND_NS;
+/// Accepting pauses this long when the process has no file descriptors left.
+pub const ACCEPT_PAUSE_NS: u64 = SECOND_NS / 10;
+/// Slots of each ring between a shard and the control plane.
+pub const LINK_SLOTS: usize = 64;
+/// How long the last answers may take to leave when the process ends.
+pub const LAST_ANSWERS_NS: u64 = SECOND_NS;
+/// How soon an engine that was busy at the start is asked again.
+pub const START_RETRY_NS: u64 = SECOND_NS / 100;
 /// Topics and groups being made durable at one time.
 pub const CHANGES_IN_FLIGHT_MAX: usize = 4096;
 
@@ -123,13 +133,16 @@ pub const PROPERTIES_BYTES_MAX: usize = 32767;
 /// Messages of one batch.
 pub const BATCH_MESSAGES_MAX: usize = 16 * 1024;
 
-/// Pull: messages and bytes of one answer served from memory (broker.md 3.6).
-pub const PULL_MESSAGES_MAX: u32 = 32;
-/// See [`PULL_MESSAGES_MAX`].
+/// Most messages of one pull. Apache stops at 32 whatever the consumer asks for; what a consumer asks
+/// for it can take.
+pub const PULL_MESSAGES_MAX: u32 = 1024;
+/// Most bytes of one pull, as Apache has for messages in memory.
 pub const PULL_BYTES_MAX: u32 = 256 * 1024;
 /// Longest time a pull is held.
 pub const PULL_HOLD_MS_MAX: u64 = 60_000;
 
+/// One millisecond.
+pub const MILLISECOND_NS: u64 = 1_000_000;
 /// One second.
 pub const SECOND_NS: u64 = 1_000_000_000;
 

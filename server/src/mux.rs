@@ -219,7 +219,7 @@ impl<I: Io, T> Mux<I, T> {
     }
 
     /// The next letter and its sender; to be acknowledged once it has been handled.
-    pub fn next(&mut self) -> Option<(u8, Letter<I::Stream, T>)> {
+    pub fn next_letter(&mut self) -> Option<(u8, Letter<I::Stream, T>)> {
         let (shard, letter) = self.mailboxes.next_request()?;
         Some((shard as u8, letter))
     }

@@ -13,8 +13,6 @@ pub struct Tables {
     pub groups: SharedMap<GroupView>,
     /// Topics deleted by this change: their queues go.
     pub dropped_topics: Vec<TopicId>,
-    /// Groups deleted by this change: their offsets go.
-    pub dropped_groups: Vec<String>,
 }
 
 impl Tables {
@@ -24,7 +22,6 @@ impl Tables {
             topics: SharedMap::new(seed),
             groups: SharedMap::new(seed),
             dropped_topics: Vec::new(),
-            dropped_groups: Vec::new(),
         }
     }
 }

@@ -492,7 +492,6 @@ impl State {
         }
     }
 
-    /// Writes may arrive later, as on a ring; calls for names and lengths are over or not begun.
     fn orphan(&mut self, id: u64, process: u32) {
         let Some(operation) = self.in_flight.get_mut(&id) else {
             return;
@@ -500,27 +499,23 @@ impl State {
         if operation.process != process || matches!(operation.owner, Owner::Nobody(_)) {
             return;
         }
-        let write = matches!(operation.request, Request::Write { .. });
-        let pending = matches!(
+        let rng = &mut self.device.rng;
+        let never = matches!(
             operation.fault,
             Some(Fault::Never | Fault::PowerCut | Fault::Kill)
         );
-        let rng = &mut self.device.rng;
-        let landing = match rng.below(4) {
+        match rng.below(4) {
             0 => {
                 let description = operation.request.description();
                 self.in_flight.remove(&id);
                 self.device.end(description);
                 return;
             }
-            1 if write => Landing::Partly,
-            2 => Landing::Cached,
-            _ => Landing::Whole,
-        };
-        operation.owner = Owner::Nobody(landing);
-        if !write {
-            self.land_operation(id);
-        } else if pending {
+            1 => operation.owner = Owner::Nobody(Landing::Partly),
+            2 => operation.owner = Owner::Nobody(Landing::Cached),
+            _ => operation.owner = Owner::Nobody(Landing::Whole),
+        }
+        if never {
             let (low, high) = self.faults.latency.flush_ns;
             let delay = rng.between(low, high);
             self.at(self.now_ns + delay, Event::Land(id));

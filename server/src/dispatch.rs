@@ -1,0 +1,50 @@
+//! What the world may ask: one match for the broker's port, one for the name server's.
+
+use ringmq_protocol::code::{request, response};
+use ringmq_ring::Io;
+
+use crate::context::{Context, Handled, Request};
+use crate::handlers::{client, group, lock, offset, pull, query, send, topic};
+use crate::reply::Refusal;
+
+/// A request that came through a broker's port.
+pub fn broker<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) {
+    if let Err(refusal) = handle_broker(ctx, request) {
+        ctx.refuse(&request.to, &refusal);
+    }
+}
+
+fn handle_broker<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    match request.header.code {
+        request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
+            send::send(ctx, request)
+        }
+        request::PULL_MESSAGE | request::LITE_PULL_MESSAGE => pull::pull(ctx, request),
+        request::QUERY_CONSUMER_OFFSET => offset::query(ctx, request),
+        request::UPDATE_CONSUMER_OFFSET => offset::update(ctx, request),
+        request::SEARCH_OFFSET_BY_TIMESTAMP => offset::search(ctx, request),
+        request::GET_MAX_OFFSET => offset::max(ctx, request),
+        request::GET_MIN_OFFSET => offset::min(ctx, request),
+        request::GET_EARLIEST_MSG_STORETIME => offset::earliest_time(ctx, request),
+        request::VIEW_MESSAGE_BY_ID => query::view(ctx, request),
+        request::HEART_BEAT => client::heartbeat(ctx, request),
+        request::UNREGISTER_CLIENT => client::unregister(ctx, request),
+        request::GET_CONSUMER_LIST_BY_GROUP => client::consumer_list(ctx, request),
+        request::CHECK_CLIENT_CONFIG => client::check_config(ctx, request),
+        request::LOCK_BATCH_MQ => lock::lock(ctx, request),
+        request::UNLOCK_BATCH_MQ => lock::unlock(ctx, request),
+        request::UPDATE_AND_CREATE_TOPIC => topic::create(ctx, request),
+        request::DELETE_TOPIC_IN_BROKER => topic::delete(ctx, request),
+        request::GET_ALL_TOPIC_CONFIG => topic::show_all(ctx, request),
+        request::GET_TOPIC_CONFIG => topic::show(ctx, request),
+        request::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP => group::update(ctx, request),
+        request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG => group::show_all(ctx, request),
+        request::GET_SUBSCRIPTIONGROUP_CONFIG => group::show(ctx, request),
+        code => Err(unsupported(code)),
+    }
+}
+
+fn unsupported(code: i32) -> Refusal {
+    let remark = format!(" request type {code} not supported");
+    Refusal::new(response::REQUEST_CODE_NOT_SUPPORTED, remark)
+}

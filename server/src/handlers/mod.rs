@@ -1,0 +1,12 @@
+//! What each request code does, one file per family, under the names of the protocol's commands.
+//! Every handler has three steps: decode, call the owner (or forward), answer.
+
+pub mod client;
+pub mod group;
+pub mod lock;
+pub mod names;
+pub mod offset;
+pub mod pull;
+pub mod query;
+pub mod send;
+pub mod topic;

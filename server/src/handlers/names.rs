@@ -1,0 +1,89 @@
+//! The name server behind its port: all of it lives on the home shard.
+
+use ringmq_ring::Io;
+
+use crate::broker::ConnectionId as ChannelId;
+use crate::connection::ConnectionId;
+use crate::context::Request;
+use crate::front::{Front, HOME};
+use crate::limits;
+use crate::namesrv::routing_table::SCAN_INTERVAL_MS;
+use crate::namesrv::{self, Answer, NameServer};
+
+/// A name server with its timer.
+#[derive(Debug)]
+pub struct NameService {
+    server: NameServer,
+    expire_due_ns: u64,
+}
+
+impl NameService {
+    /// A name server that serves at once.
+    pub fn new(server: NameServer) -> Self {
+        Self {
+            server,
+            expire_due_ns: 0,
+        }
+    }
+
+    /// A registering connection is gone, and its brokers with it.
+    pub fn connection_closed(&mut self, connection: ConnectionId) {
+        let gone = self
+            .server
+            .connection_closed(ChannelId(connection.to_u64()));
+        for broker in gone {
+            tracing::info!(address = %broker.address, cluster = %broker.cluster, "broker gone with its connection");
+        }
+    }
+
+    /// Drops silent brokers, when it is time.
+    pub fn expire(&mut self, now_ns: u64) {
+        if now_ns < self.expire_due_ns {
+            return;
+        }
+        self.expire_due_ns = now_ns + SCAN_INTERVAL_MS * limits::MILLISECOND_NS;
+        for broker in self.server.expire(now_ns / limits::MILLISECOND_NS) {
+            tracing::warn!(address = %broker.address, cluster = %broker.cluster, "broker dropped: it was silent for too long");
+        }
+    }
+
+    /// When [`NameService::expire`] has something to do.
+    pub fn expire_due_ns(&self) -> u64 {
+        self.expire_due_ns
+    }
+}
+
+/// Any request of the name server's port.
+pub fn handle<I: Io>(front: &mut Front<I>, names: Option<&mut NameService>, request: &Request<'_>) {
+    let to = &request.to;
+    if front.me() != HOME {
+        return front.forward(HOME, to.origin, request.frame);
+    }
+    let Some(names) = names else {
+        return front.settle(to.origin);
+    };
+    front.is_known_to(to.origin.connection, HOME);
+    let ext = &request.header.ext;
+    let asked = namesrv::Request {
+        code: request.header.code,
+        version: request.header.version,
+        field: &|name| ext.get(name).map(|text| text.to_cow().into_owned()),
+        body: request.body,
+        connection: ChannelId(to.origin.connection.to_u64()),
+    };
+    let now_ms = front.now.monotonic_ns / limits::MILLISECOND_NS;
+    let answer = names.server.handle(&asked, now_ms);
+    write(front, request, &answer);
+}
+
+fn write<I: Io>(front: &mut Front<I>, request: &Request<'_>, answer: &Answer) {
+    let to = &request.to;
+    front.answer(to, |out| {
+        let remark = answer.remark.as_deref();
+        to.whole(out, answer.code, remark, &answer.body, |ext| {
+            for (name, value) in &answer.fields {
+                ext.put(name, value.as_str());
+            }
+        });
+    });
+}

@@ -1,0 +1,583 @@
+//! Sending: 10, 310 and 320. Two stages: the order is fixed when the shard has appended the record,
+//! the answer follows when it is stored.
+//!
+//! The checks come in the order of Apache's broker (broker page 2.4), so that a request with two
+//! faults gets the same code from both.
+
+use std::sync::Arc;
+
+use ringmq_engine::placement::shard_of;
+use ringmq_engine::{PhysicalOffset, Refused};
+use ringmq_protocol::RecordParts;
+use ringmq_protocol::code::response;
+use ringmq_protocol::command::send::{BatchItem, BatchItems, SendRequest};
+use ringmq_protocol::header::{ExtWriter, version};
+use ringmq_protocol::message_id::OffsetId;
+use ringmq_protocol::properties::{self, NAME_END, PAIR_END, Properties};
+use ringmq_protocol::record::sys_flag;
+use ringmq_ring::Io;
+
+use crate::broker::groups::GroupCreation;
+use crate::broker::topic_config::TopicFilterType;
+use crate::broker::{Creation, Topic, names};
+use crate::context::{Context, Handled, Request};
+use crate::handlers::client;
+use crate::home::{Action, Subject};
+use crate::limits;
+use crate::reply::{Refusal, ReplyTo};
+use crate::shard::{Places, Scratch, SendWaiter, Settings, SmallText, Waiter};
+
+/// SEND_MESSAGE, SEND_MESSAGE_V2, SEND_BATCH_MESSAGE.
+pub fn send<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    if let Err(refusal) = check_and_append(ctx, request) {
+        refuse(ctx, &request.to, &refusal);
+    }
+    Ok(())
+}
+
+fn check_and_append<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    let header = request.header;
+    let message = SendRequest::decode(header.code, &header.ext);
+    check_request(request, &message)?;
+    let Some(topic) = ctx.broker.tables.topics.get(&message.topic).cloned() else {
+        return create_topic(ctx, request, &message);
+    };
+    check_queue(&request.to, &message, &topic)?;
+    if message.topic.starts_with(names::RETRY_PREFIX) {
+        return send_to_retry(ctx, request, &message, topic);
+    }
+    let Some(queue_id) = choose_queue(ctx, request, &message, &topic) else {
+        return Ok(());
+    };
+    append(ctx, request, &message, &topic, queue_id)
+}
+
+/// What can be judged from the request alone.
+fn check_request(request: &Request<'_>, message: &SendRequest<'_>) -> Handled {
+    if request.body.is_empty() {
+        return Err(Refusal::new(
+            response::SYSTEM_ERROR,
+            "the message has no body",
+        ));
+    }
+    let header = request.header;
+    if let Some(field) = SendRequest::first_missing(header.code, &header.ext) {
+        let remark = format!("the required field {field} is missing");
+        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
+    }
+    names::validate_topic(&message.topic).map_err(|e| Refusal::name(&request.to, &e))?;
+    if names::is_forbidden_to_send(&message.topic) {
+        let remark = format!("Sending message to topic[{}] is forbidden.", message.topic);
+        return Err(Refusal::new(response::NO_PERMISSION, remark));
+    }
+    Ok(())
+}
+
+fn check_queue(to: &ReplyTo, message: &SendRequest<'_>, topic: &Topic) -> Handled {
+    if i64::from(message.queue_id) < i64::from(topic.config.queues()) {
+        return Ok(());
+    }
+    let remark = format!(
+        "request queueId[{}] is illegal, {} Producer: {}",
+        message.queue_id, topic.config, to.origin.peer
+    );
+    Err(Refusal::parameter(to, remark))
+}
+
+/// A topic that does not exist yet: at home it is created if the request may, and the request is
+/// handled again when every shard knows it.
+fn create_topic<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    message: &SendRequest<'_>,
+) -> Handled {
+    if !ctx.is_home(request) {
+        return Ok(());
+    }
+    let subject = Subject::Topic(message.topic.clone().into_owned());
+    let Some(home) = &ctx.broker.home else {
+        return Ok(());
+    };
+    if let Some(change) = home.pending(&subject) {
+        return ctx.park(request, &[change]);
+    }
+    let template = message.default_topic.to_cow();
+    let queues = message.default_topic_queue_nums;
+    let planned = home.topics.plan_send(&message.topic, &template, queues);
+    match planned.map_err(|error| Refusal::topic(&request.to, &error))? {
+        Creation::Create(config) => {
+            let id = ctx.topic_id(&message.topic);
+            let change = ctx
+                .change(Action::PutTopic(id, config))
+                .map_err(Refusal::engine)?;
+            ctx.park(request, &[change])
+        }
+        // The home shard's own copy of the table is never behind.
+        Creation::Exists(_) => Err(Refusal::engine(Refused::Unknown)),
+    }
+}
+
+/// The queue of a message, when this shard owns it; otherwise the request is on its way. A client
+/// that leaves the choice gets a random queue, of this shard's own if the request came from another.
+fn choose_queue<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    message: &SendRequest<'_>,
+    topic: &Topic,
+) -> Option<u32> {
+    let name = &topic.config.topic_name;
+    let queue_id = match u32::try_from(message.queue_id) {
+        Ok(queue_id) => queue_id,
+        Err(_) => {
+            let queues = topic.config.write_queue_nums.max(1);
+            let first = ctx.broker.random.below(queues);
+            let (me, shards) = (ctx.front.me(), ctx.front.mux.shards());
+            let came_from_here = request.to.origin.connection.shard() == me;
+            let own = (0..queues)
+                .map(|step| (first + step) % queues)
+                .find(|&queue| shard_of(name, queue, shards).0 == me);
+            own.filter(|_| !came_from_here || shards == 1)
+                .unwrap_or(first)
+        }
+    };
+    ctx.owns(name, queue_id, request).then_some(queue_id)
+}
+
+/// A consumer's own sending back: to the retry topic, or to the dead letters when it was tried often
+/// enough (broker page 2.6).
+fn send_to_retry<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    message: &SendRequest<'_>,
+    retry: Arc<Topic>,
+) -> Handled {
+    if message.batch {
+        let remark = "batch request does not support retry group";
+        return Err(Refusal::new(response::MESSAGE_ILLEGAL, remark));
+    }
+    let group = &message.topic[names::RETRY_PREFIX.len()..];
+    let Some(view) = ctx.broker.tables.groups.get(group) else {
+        return create_group(ctx, request, group);
+    };
+    let own_limit = message.max_reconsume_times;
+    let own_limit = own_limit.filter(|_| request.to.version >= version::V3_4_9);
+    let limit = own_limit.unwrap_or(view.config.retry_max_times);
+    let tries = message.reconsume_times;
+    let is_dead = tries > limit || (tries == limit && !request.to.is_v5());
+    let topic = if is_dead {
+        let name = names::dlq_topic(group);
+        match ctx.broker.tables.topics.get(&name) {
+            Some(topic) => Arc::clone(topic),
+            None => return create_internal_topic(ctx, request, &name),
+        }
+    } else {
+        retry
+    };
+    let queue_id = if is_dead {
+        Some(0)
+    } else {
+        choose_queue(ctx, request, message, &topic)
+    };
+    match queue_id {
+        Some(queue_id) if ctx.owns(&topic.config.topic_name, queue_id, request) => {
+            append(ctx, request, message, &topic, queue_id)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A group that does not exist yet: created at home when that is automatic, else 26.
+pub fn create_group<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    group: &str,
+) -> Handled {
+    if !ctx.is_home(request) {
+        return Ok(());
+    }
+    let Some(home) = &ctx.broker.home else {
+        return Ok(());
+    };
+    let planned = home.groups.plan_use(group);
+    match planned.map_err(|error| Refusal::group(&request.to, &error))? {
+        GroupCreation::Create(config) => {
+            let change = client::ensure(ctx, Action::PutGroup(config)).map_err(Refusal::engine)?;
+            ctx.park(request, &[change])
+        }
+        GroupCreation::Exists(_) => Err(Refusal::engine(Refused::Unknown)),
+    }
+}
+
+fn create_internal_topic<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    name: &str,
+) -> Handled {
+    if !ctx.is_home(request) {
+        return Ok(());
+    }
+    match client::ensure_topic(ctx, name, 1).map_err(Refusal::engine)? {
+        Some(change) => ctx.park(request, &[change]),
+        None => Err(Refusal::new(
+            response::SYSTEM_ERROR,
+            format!("topic {name} cannot be created"),
+        )),
+    }
+}
+
+/// First stage: the record or batch gets its place; whoever waits for it is noted.
+fn append<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    message: &SendRequest<'_>,
+    topic: &Topic,
+    queue_id: u32,
+) -> Handled {
+    let mut scratch = std::mem::take(&mut ctx.broker.scratch);
+    let appended = if message.batch {
+        append_batch(ctx, request, message, topic, queue_id, &mut scratch)
+    } else {
+        append_single(ctx, request, message, topic, queue_id, &mut scratch)
+    };
+    ctx.broker.scratch = scratch;
+    appended
+}
+
+fn append_single<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    message: &SendRequest<'_>,
+    topic: &Topic,
+    queue_id: u32,
+    scratch: &mut Scratch,
+) -> Handled {
+    let settings = Arc::clone(&ctx.broker.settings);
+    prepare_properties(ctx, message, scratch);
+    let given = Properties::new(&scratch.properties);
+    check_features(message, given)?;
+    let pieces = [
+        given.as_bytes(),
+        properties::separator_after(given.as_bytes()),
+        &scratch.added,
+        &settings.stored_properties,
+    ];
+    let parts = RecordParts {
+        body: request.body,
+        properties: &pieces,
+        ..parts_of(request, message, topic, queue_id, &settings)
+    };
+    check_size(&settings, &parts)?;
+    let key = given.get_str(properties::UNIQUE_KEY);
+    let key = key.or(Properties::new(&scratch.added).get_str(properties::UNIQUE_KEY));
+    let ticket = note(ctx, request, queue_id, key.unwrap_or_default());
+    let queue = ctx.broker.queue(topic, queue_id);
+    let appended = queue.and_then(|queue| ctx.broker.engine.append(queue, &parts, ticket));
+    match appended {
+        Ok(appended) => {
+            let place = Places::One(appended.physical);
+            place_waiter(ctx, ticket, appended.queue_offset, place);
+            Ok(())
+        }
+        Err(refused) => {
+            ctx.broker.waiters.take(ticket);
+            Err(Refusal::engine(refused))
+        }
+    }
+}
+
+fn append_batch<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    message: &SendRequest<'_>,
+    topic: &Topic,
+    queue_id: u32,
+    scratch: &mut Scratch,
+) -> Handled {
+    let settings = Arc::clone(&ctx.broker.settings);
+    scratch.properties.clear();
+    message.properties.append_to(&mut scratch.properties);
+    let header_properties = Properties::new(&scratch.properties);
+    check_features(message, header_properties)?;
+    check_batch(request, message, &settings)?;
+    let items = batch_items(request.body)?;
+    let pieces: Vec<[&[u8]; 1]> = items.iter().map(|item| [item.properties]).collect();
+    let mut records = Vec::with_capacity(items.len());
+    for (item, properties) in items.iter().zip(&pieces) {
+        check_features(message, Properties::new(item.properties))?;
+        let parts = RecordParts {
+            flag: item.flag,
+            body: item.body,
+            properties,
+            ..parts_of(request, message, topic, queue_id, &settings)
+        };
+        check_size(&settings, &parts)?;
+        records.push(parts);
+    }
+    let ticket = note(ctx, request, queue_id, "");
+    let queue = ctx.broker.queue(topic, queue_id);
+    let appended = queue.and_then(|queue| ctx.broker.engine.append_batch(queue, &records, ticket));
+    match appended {
+        Ok(appended) => {
+            let places = places_of(appended.first.physical, &records);
+            place_waiter(ctx, ticket, appended.first.queue_offset, places);
+            Ok(())
+        }
+        Err(refused) => {
+            ctx.broker.waiters.take(ticket);
+            Err(Refusal::engine(refused))
+        }
+    }
+}
+
+/// The properties as stored but for what every message of this broker gets: `scratch.properties`
+/// from the client, `scratch.added` a unique key if it sent none.
+fn prepare_properties<I: Io>(
+    ctx: &mut Context<'_, I>,
+    message: &SendRequest<'_>,
+    scratch: &mut Scratch,
+) {
+    scratch.properties.clear();
+    scratch.added.clear();
+    message.properties.append_to(&mut scratch.properties);
+    if Properties::new(&scratch.properties)
+        .get(properties::POP_CK)
+        .is_some()
+    {
+        remove_property(&mut scratch.properties, properties::POP_CK);
+    }
+    if Properties::new(&scratch.properties)
+        .get(properties::UNIQUE_KEY)
+        .is_none()
+    {
+        let id = ctx.broker.unique_ids.issue(ctx.front.now.wall_ms).to_hex();
+        put_property(&mut scratch.added, properties::UNIQUE_KEY, id.as_str());
+    }
+}
+
+/// Appends one pair; `name` and `value` are ours and contain no separator.
+pub fn put_property(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.push(NAME_END);
+    out.extend_from_slice(value.as_bytes());
+    out.push(PAIR_END);
+}
+
+fn remove_property(bytes: &mut Vec<u8>, name: &str) {
+    let mut kept = Vec::with_capacity(bytes.len());
+    for (found, value) in Properties::new(bytes).iter() {
+        if found != name.as_bytes() {
+            kept.extend_from_slice(found);
+            kept.push(NAME_END);
+            kept.extend_from_slice(value);
+            kept.push(PAIR_END);
+        }
+    }
+    *bytes = kept;
+}
+
+/// Delayed, timed and transactional messages are refused by name: stored as ordinary ones they would
+/// be delivered at once.
+fn check_features(message: &SendRequest<'_>, properties: Properties<'_>) -> Handled {
+    let is_set = |name| properties.get_str(name).is_some_and(|value| value != "0");
+    let timers = [
+        properties::DELAY,
+        properties::TIMER_DELAY_SEC,
+        properties::TIMER_DELAY_MS,
+        properties::TIMER_DELIVER_MS,
+    ];
+    if let Some(name) = timers.into_iter().find(|name| is_set(name)) {
+        return Err(unsupported("delayed messages", name));
+    }
+    let is_half = properties.get(properties::TRANSACTION_PREPARED) == Some(b"true");
+    if is_half || message.sys_flag & sys_flag::TRANSACTION != 0 {
+        return Err(unsupported(
+            "transactional messages",
+            properties::TRANSACTION_PREPARED,
+        ));
+    }
+    Ok(())
+}
+
+fn unsupported(what: &str, property: &str) -> Refusal {
+    let remark = format!(
+        "{what} are not supported by this broker yet (property {property}): the message was not stored"
+    );
+    Refusal::new(response::MESSAGE_ILLEGAL, remark)
+}
+
+fn check_batch(request: &Request<'_>, message: &SendRequest<'_>, settings: &Settings) -> Handled {
+    if message.topic.len() > limits::TOPIC_NAME_BYTES_MAX {
+        let remark = format!(
+            "message topic length over {}: use a shorter topic for batches",
+            limits::TOPIC_NAME_BYTES_MAX
+        );
+        return Err(Refusal::new(response::MESSAGE_ILLEGAL, remark));
+    }
+    if request.body.len() > settings.message_bytes_max {
+        return Err(illegal_size(settings));
+    }
+    Ok(())
+}
+
+fn batch_items(body: &[u8]) -> Result<Vec<BatchItem<'_>>, Refusal> {
+    let mut items = Vec::new();
+    for item in BatchItems::new(body) {
+        items.push(item.map_err(|e| Refusal::new(response::MESSAGE_ILLEGAL, e.to_string()))?);
+        if items.len() > limits::BATCH_MESSAGES_MAX {
+            let remark = format!(
+                "a batch has at most {} messages",
+                limits::BATCH_MESSAGES_MAX
+            );
+            return Err(Refusal::new(response::MESSAGE_ILLEGAL, remark));
+        }
+    }
+    Ok(items)
+}
+
+fn check_size(settings: &Settings, parts: &RecordParts<'_>) -> Handled {
+    if parts.body.len() > settings.message_bytes_max || parts.validate().is_err() {
+        return Err(illegal_size(settings));
+    }
+    Ok(())
+}
+
+fn illegal_size(settings: &Settings) -> Refusal {
+    let remark = format!(
+        "the message is illegal, maybe msg body or properties length not matched. msg body length limit {}B, msg properties length limit 32KB.",
+        settings.message_bytes_max
+    );
+    Refusal::new(response::MESSAGE_ILLEGAL, remark)
+}
+
+/// What all records of a request have in common.
+fn parts_of<'a>(
+    request: &Request<'a>,
+    message: &SendRequest<'_>,
+    topic: &'a Topic,
+    queue_id: u32,
+    settings: &Settings,
+) -> RecordParts<'a> {
+    let many_tags = topic.config.topic_filter_type == TopicFilterType::MultiTag;
+    let many_tags = if many_tags { sys_flag::MULTI_TAGS } else { 0 };
+    RecordParts {
+        topic: &topic.config.topic_name,
+        queue_id: queue_id as i32,
+        flag: message.flag,
+        sys_flag: message.sys_flag | many_tags,
+        born_timestamp: message.born_timestamp,
+        born_host: request.to.origin.peer,
+        store_host: settings.store_host,
+        reconsume_times: message.reconsume_times,
+        prepared_transaction_offset: 0,
+        body: &[],
+        properties: &[],
+    }
+}
+
+/// Notes who waits, before the append whose ticket it needs.
+fn note<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    queue_id: u32,
+    unique_key: &str,
+) -> u64 {
+    let ticket = ctx.broker.waiters.insert(Waiter::Send(SendWaiter {
+        to: request.to,
+        queue_id,
+        queue_offset: 0,
+        places: Places::One(PhysicalOffset(0)),
+        unique_key: SmallText::new(unique_key),
+    }));
+    let due_ns = ctx.front.now.monotonic_ns + ctx.broker.settings.store_timeout_ns;
+    ctx.broker.waiters.limit(ticket, due_ns);
+    ticket
+}
+
+fn place_waiter<I: Io>(ctx: &mut Context<'_, I>, ticket: u64, offset: u64, places: Places) {
+    if let Some(Waiter::Send(send)) = ctx.broker.waiters.get_mut(ticket) {
+        send.queue_offset = offset;
+        send.places = places;
+    }
+}
+
+/// Records of a batch lie back to back.
+fn places_of(first: PhysicalOffset, records: &[RecordParts<'_>]) -> Places {
+    let mut next = first.0;
+    let places = records.iter().map(|parts| {
+        let place = PhysicalOffset(next);
+        next += parts.encoded_len() as u64;
+        place
+    });
+    Places::Many(places.collect())
+}
+
+/// Second stage: the record is stored.
+pub fn stored<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
+    answer(ctx, send, response::SUCCESS, None);
+}
+
+/// The disk took longer than `syncFlushTimeout`: the record may still become durable.
+pub fn timed_out<I: Io>(ctx: &mut Context<'_, I>, waiter: &Waiter) {
+    if let Waiter::Send(send) = waiter {
+        let remark = "the message is written but not yet known to be on the disk";
+        answer(ctx, send, response::FLUSH_DISK_TIMEOUT, Some(remark));
+    }
+}
+
+/// A write failed: the outcome is unknown.
+pub fn failed<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
+    refuse(ctx, &send.to, &Refusal::unknown_outcome());
+}
+
+fn answer<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter, code: i32, remark: Option<&str>) {
+    let settings = &ctx.broker.settings;
+    ctx.front.answer(&send.to, |out| {
+        send.to.whole(out, code, remark, &[], |ext| {
+            match &send.places {
+                Places::One(place) => {
+                    ext.put("msgId", offset_id(settings, *place).to_hex().as_str());
+                }
+                Places::Many(places) => ext.put("msgId", joined(settings, places).as_str()),
+            }
+            ext.put("queueId", send.queue_id);
+            ext.put("queueOffset", send.queue_offset);
+            if !send.unique_key.as_str().is_empty() {
+                ext.put("transactionId", send.unique_key.as_str());
+            }
+            put_region(settings, ext);
+        });
+    });
+}
+
+fn offset_id(settings: &Settings, place: PhysicalOffset) -> OffsetId {
+    OffsetId {
+        host: settings.store_host,
+        offset: place.0 as i64,
+    }
+}
+
+fn joined(settings: &Settings, places: &[PhysicalOffset]) -> String {
+    let mut ids = String::with_capacity(places.len() * 33);
+    for (index, place) in places.iter().enumerate() {
+        if index > 0 {
+            ids.push(',');
+        }
+        ids.push_str(offset_id(settings, *place).to_hex().as_str());
+    }
+    ids
+}
+
+/// Java's clients read these two of every answer to a send, refusals too.
+fn put_region(settings: &Settings, ext: &mut ExtWriter<'_>) {
+    ext.put("MSG_REGION", settings.region.as_str());
+    ext.put("TRACE_ON", settings.trace_on);
+}
+
+fn refuse<I: Io>(ctx: &mut Context<'_, I>, to: &ReplyTo, refusal: &Refusal) {
+    let settings = &ctx.broker.settings;
+    ctx.front.answer(to, |out| {
+        to.whole(out, refusal.code, Some(&refusal.remark), &[], |ext| {
+            put_region(settings, ext);
+        });
+    });
+}

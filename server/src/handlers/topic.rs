@@ -1,0 +1,153 @@
+//! Topics of this broker: create or change (17), delete (215), show (21, 351). Changes at home.
+
+use ringmq_protocol::code::response;
+use ringmq_protocol::command::topic::{CreateTopic, TopicName};
+use ringmq_ring::Io;
+
+use crate::broker::topic_config::{TopicFilterType, alter_attributes};
+use crate::broker::{Permission, TopicConfig};
+use crate::context::{Context, Handled, Request};
+use crate::home::{Action, Subject, Then};
+use crate::reply::Refusal;
+
+/// UPDATE_AND_CREATE_TOPIC.
+pub fn create<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    if !ctx.is_home(request) {
+        return Ok(());
+    }
+    let asked = CreateTopic::decode(&request.header.ext);
+    if park_if_busy(ctx, request, &asked.topic)? {
+        return Ok(());
+    }
+    let config = config(ctx, request, &asked)?;
+    let Some(home) = &ctx.broker.home else {
+        return Ok(());
+    };
+    let planned = home.topics.plan_update(config);
+    match planned.map_err(|error| Refusal::topic(&request.to, &error))? {
+        None => ctx.answer_code(&request.to, response::SUCCESS, None),
+        Some(config) => {
+            let id = ctx.topic_id(&config.topic_name);
+            let change = ctx
+                .change(Action::PutTopic(id, config))
+                .map_err(Refusal::engine)?;
+            ctx.follow(change, Then::Answer(request.to));
+        }
+    }
+    Ok(())
+}
+
+fn config<I: Io>(
+    ctx: &Context<'_, I>,
+    request: &Request<'_>,
+    asked: &CreateTopic<'_>,
+) -> Result<TopicConfig, Refusal> {
+    let number = |value: i32, what: &str| {
+        u32::try_from(value).map_err(|_| {
+            Refusal::parameter(
+                &request.to,
+                format!("{what} must not be negative, it is {value}"),
+            )
+        })
+    };
+    let topic_filter_type = match &*asked.topic_filter_type {
+        "SINGLE_TAG" => TopicFilterType::SingleTag,
+        "MULTI_TAG" => TopicFilterType::MultiTag,
+        other => {
+            let remark = format!("topicFilterType = [{other}] value invalid");
+            return Err(Refusal::new(response::SYSTEM_ERROR, remark));
+        }
+    };
+    let home = ctx.broker.home.as_ref();
+    let known = home.and_then(|home| home.topics.get(&asked.topic));
+    let known = known
+        .map(|topic| topic.config.attributes.clone())
+        .unwrap_or_default();
+    let attributes = match &asked.attributes {
+        None => known,
+        Some(changes) => alter_attributes(&known, changes)
+            .map_err(|remark| Refusal::parameter(&request.to, remark))?,
+    };
+    Ok(TopicConfig {
+        attributes,
+        order: asked.order,
+        perm: Permission(number(asked.perm, "perm")?),
+        read_queue_nums: number(asked.read_queue_nums, "readQueueNums")?,
+        topic_filter_type,
+        topic_name: asked.topic.clone().into_owned(),
+        topic_sys_flag: asked.topic_sys_flag.unwrap_or(0),
+        write_queue_nums: number(asked.write_queue_nums, "writeQueueNums")?,
+    })
+}
+
+/// DELETE_TOPIC_IN_BROKER.
+pub fn delete<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    if !ctx.is_home(request) {
+        return Ok(());
+    }
+    let asked = TopicName::decode(&request.header.ext);
+    if park_if_busy(ctx, request, &asked.topic)? {
+        return Ok(());
+    }
+    let Some(home) = &ctx.broker.home else {
+        return Ok(());
+    };
+    let planned = home.topics.plan_delete(&asked.topic);
+    match planned.map_err(|error| Refusal::topic(&request.to, &error))? {
+        None => ctx.answer_code(&request.to, response::SUCCESS, None),
+        Some(id) => {
+            let action = Action::DropTopic(id, asked.topic.into_owned());
+            let change = ctx.change(action).map_err(Refusal::engine)?;
+            ctx.follow(change, Then::Answer(request.to));
+        }
+    }
+    Ok(())
+}
+
+/// Two changes of one topic follow each other.
+fn park_if_busy<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    topic: &str,
+) -> Result<bool, Refusal> {
+    let home = ctx.broker.home.as_ref();
+    let busy = home.and_then(|home| home.pending(&Subject::Topic(topic.to_owned())));
+    match busy {
+        None => Ok(false),
+        Some(change) => ctx.park(request, &[change]).map(|()| true),
+    }
+}
+
+/// GET_TOPIC_CONFIG.
+pub fn show<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    let asked = TopicName::decode(&request.header.ext);
+    let Some(topic) = ctx.broker.tables.topics.get(&asked.topic).cloned() else {
+        let remark = format!("No topic in this broker. topic: {}", asked.topic);
+        return Err(Refusal::new(response::TOPIC_NOT_EXIST, remark));
+    };
+    ctx.answer_body(&request.to, topic.config.to_json().as_bytes());
+    Ok(())
+}
+
+/// GET_ALL_TOPIC_CONFIG.
+pub fn show_all<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    if !ctx.is_home(request) {
+        return Ok(());
+    }
+    let Some(home) = &ctx.broker.home else {
+        return Ok(());
+    };
+    let topics = home.topics.iter();
+    let table: serde_json::Map<_, _> = topics
+        .filter_map(|topic| {
+            let config = serde_json::to_value(&topic.config).ok()?;
+            Some((topic.config.topic_name.clone(), config))
+        })
+        .collect();
+    let body = serde_json::json!({
+        "dataVersion": home.topics.data_version(),
+        "topicConfigTable": table,
+    });
+    ctx.answer_body(&request.to, body.to_string().as_bytes());
+    Ok(())
+}

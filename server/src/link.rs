@@ -1,0 +1,89 @@
+//! What a shard thread and the control plane tell each other, over two bounded rings that neither
+//! waits on: the control plane looks every few milliseconds, the shard once a turn after a wake.
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::broker::{SharedMap, Topic};
+use crate::data_version::DataVersion;
+use crate::limits;
+
+/// What the control plane tells a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Take no more sends, finish what is in flight, checkpoint; [`Notice::Stopped`] follows.
+    Stop,
+    /// Close all connections and end the thread's loop.
+    Exit,
+}
+
+/// What a shard tells the control plane.
+#[derive(Clone, Debug)]
+pub enum Notice<W> {
+    /// The first one: how to wake the thread.
+    Started(W),
+    /// Home shard: connections are accepted.
+    Ready,
+    /// Home shard: the topics have changed; name servers must learn of it. Also before
+    /// [`Notice::Ready`].
+    Topics(SharedMap<Topic>, DataVersion),
+    /// [`Command::Stop`] is done.
+    Stopped,
+    /// A write or flush failed: the process must end with exit code 70.
+    Failed,
+}
+
+/// The shard's end.
+#[derive(Debug)]
+pub struct ShardLink<W> {
+    commands: Consumer<Command>,
+    notices: Producer<Notice<W>>,
+}
+
+/// The control plane's end.
+#[derive(Debug)]
+pub struct ControlLink<W> {
+    commands: Producer<Command>,
+    notices: Consumer<Notice<W>>,
+}
+
+/// Both ends.
+pub fn pair<W>() -> (ShardLink<W>, ControlLink<W>) {
+    let (commands_in, commands) = RingBuffer::new(limits::LINK_SLOTS);
+    let (notices, notices_out) = RingBuffer::new(limits::LINK_SLOTS);
+    (
+        ShardLink { commands, notices },
+        ControlLink {
+            commands: commands_in,
+            notices: notices_out,
+        },
+    )
+}
+
+impl<W> ShardLink<W> {
+    /// The next command.
+    pub fn command(&mut self) -> Option<Command> {
+        self.commands.pop().ok()
+    }
+
+    /// Tells the control plane; `false` when it has not listened for long, to be told again later.
+    pub fn tell(&mut self, notice: Notice<W>) -> bool {
+        self.notices.push(notice).is_ok()
+    }
+
+    /// Whether there is room for a notice.
+    pub fn has_room(&self) -> bool {
+        self.notices.slots() > 0
+    }
+}
+
+impl<W> ControlLink<W> {
+    /// Commands the shard; wake it afterwards. `false` when too many wait already.
+    pub fn command(&mut self, command: Command) -> bool {
+        self.commands.push(command).is_ok()
+    }
+
+    /// The next notice.
+    pub fn notice(&mut self) -> Option<Notice<W>> {
+        self.notices.pop().ok()
+    }
+}

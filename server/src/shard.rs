@@ -1,0 +1,243 @@
+//! A broker's state on one shard: the engine's shard, the tables, and who waits for what.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ringmq_engine::{PhysicalOffset, QueueNumber, Refused, Shard, TagFilter};
+use ringmq_protocol::message_id::UniqueIds;
+use ringmq_protocol::properties;
+use ringmq_ring::Io;
+
+use crate::broker::Topic;
+use crate::handlers::send::put_property;
+use crate::home::Home;
+use crate::reply::ReplyTo;
+use crate::tables::Tables;
+use crate::waiters::Waiters;
+
+/// What the handlers need to know of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `brokerName`.
+    pub broker_name: String,
+    /// Properties that every single message gets: region, trace switch and cluster
+    /// (messages page 8), as [`Settings::stored_properties`] makes them.
+    pub stored_properties: Vec<u8>,
+    /// `brokerIP1:listenPort`: the store host of every record, and in every offset id.
+    pub store_host: SocketAddr,
+    /// `maxMessageSize`, in bytes of the stored body.
+    pub message_bytes_max: usize,
+    /// `syncFlushTimeout`: after this a send is answered with 10.
+    pub store_timeout_ns: u64,
+    /// `brokerPermission` allows reading.
+    pub is_readable: bool,
+    /// `brokerPermission` allows writing.
+    pub is_writable: bool,
+    /// `regionId`.
+    pub region: String,
+    /// `traceOn`.
+    pub trace_on: bool,
+    /// `longPollingEnable`; without it a pull is held for a second at most.
+    pub long_polling: bool,
+    /// `enablePropertyFilter`.
+    pub property_filter: bool,
+    /// `autoCreateSubscriptionGroup`.
+    pub auto_create_groups: bool,
+}
+
+impl Settings {
+    /// The properties that every single message gets.
+    pub fn stored_properties(region: &str, trace_on: bool, cluster: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_property(&mut out, properties::MSG_REGION, region);
+        put_property(
+            &mut out,
+            properties::TRACE_ON,
+            if trace_on { "true" } else { "false" },
+        );
+        put_property(&mut out, properties::CLUSTER, cluster);
+        out
+    }
+}
+
+/// See the module.
+pub struct BrokerShard<I: Io> {
+    /// The configuration.
+    pub settings: Arc<Settings>,
+    /// Log and queues.
+    pub engine: Shard<I>,
+    /// Topics and groups as the home shard published them last.
+    pub tables: Tables,
+    /// Who waits for the engine.
+    pub waiters: Waiters<Waiter>,
+    /// What only the home shard has.
+    pub home: Option<Box<Home>>,
+    /// Chooses queues for clients that leave the choice to the broker.
+    pub random: Random,
+    /// Ids for messages that come without one.
+    pub unique_ids: UniqueIds,
+    /// Reused memory of the handlers.
+    pub scratch: Scratch,
+}
+
+/// Memory that handlers reuse from request to request.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// A message's properties, decoded.
+    pub properties: Vec<u8>,
+    /// What the broker adds to them.
+    pub added: Vec<u8>,
+}
+
+/// Who waits, and what is to be done for it.
+#[derive(Debug)]
+pub enum Waiter {
+    /// A change of topics or groups (home shard).
+    Change(usize),
+    /// A send, until it is stored.
+    Send(SendWaiter),
+    /// A pull that is held or reads from the disk.
+    Pull(PullWaiter),
+    /// A view by offset id that reads from the disk.
+    View {
+        /// Whom to answer.
+        to: ReplyTo,
+        /// The offset asked for.
+        offset: i64,
+    },
+    /// A search by time that reads from the disk.
+    OffsetByTime(ReplyTo),
+}
+
+/// What the answer of a send needs.
+#[derive(Debug)]
+pub struct SendWaiter {
+    /// Whom to answer.
+    pub to: ReplyTo,
+    /// The queue it went to.
+    pub queue_id: u32,
+    /// Offset of its first record.
+    pub queue_offset: u64,
+    /// Where its records lie.
+    pub places: Places,
+    /// The message's unique key, which clients call its transaction id.
+    pub unique_key: SmallText,
+}
+
+/// Physical offsets of a send.
+#[derive(Debug)]
+pub enum Places {
+    /// A single message.
+    One(PhysicalOffset),
+    /// The items of a batch.
+    Many(Box<[PhysicalOffset]>),
+}
+
+/// What the answer of a pull needs.
+#[derive(Debug)]
+pub struct PullWaiter {
+    /// Whom to answer.
+    pub to: ReplyTo,
+}
+
+/// Text kept without allocation while it is short, as unique keys are.
+#[derive(Debug)]
+pub enum SmallText {
+    /// Up to 60 bytes.
+    Short(u8, [u8; 60]),
+    /// More.
+    Long(Box<str>),
+}
+
+impl SmallText {
+    /// Keeps a copy.
+    pub fn new(text: &str) -> Self {
+        let mut bytes = [0; 60];
+        match bytes.get_mut(..text.len()) {
+            Some(short) => {
+                short.copy_from_slice(text.as_bytes());
+                Self::Short(text.len() as u8, bytes)
+            }
+            None => Self::Long(text.into()),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Short(len, bytes) => {
+                std::str::from_utf8(&bytes[..usize::from(*len)]).unwrap_or_default()
+            }
+            Self::Long(text) => text,
+        }
+    }
+}
+
+/// A small generator (xorshift64*), seeded from outside so that the simulator repeats itself.
+#[derive(Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// A generator; any seed will do.
+    pub fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    /// A number below `bound`, which must not be 0.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32;
+        ((u64::from(high) * u64::from(bound)) >> 32) as u32
+    }
+}
+
+impl<I: Io> BrokerShard<I> {
+    /// Takes the home shard's tables over.
+    pub fn take_tables(&mut self, tables: Tables) {
+        for &topic in &tables.dropped_topics {
+            self.engine.drop_topic_queues(topic);
+        }
+        self.tables = tables;
+    }
+
+    /// A queue of this shard, bound if it was not yet.
+    pub fn queue(&mut self, topic: &Topic, queue_id: u32) -> Result<QueueNumber, Refused> {
+        match self.engine.queue(topic.id, queue_id) {
+            Some(queue) => Ok(queue),
+            None => self.engine.bind_queue(topic.id, queue_id),
+        }
+    }
+}
+
+/// The engine's filter for a tag expression.
+pub fn tag_filter(tags: &crate::broker::TagExpression) -> TagFilter {
+    match tags.codes() {
+        None => TagFilter::All,
+        Some(codes) => TagFilter::codes(codes.into_iter().map(|code| code as i32)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_any_length_come_back() {
+        for length in [0, 1, 32, 56, 60, 61, 1000] {
+            let text = "k".repeat(length);
+            assert_eq!(SmallText::new(&text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn random_queues_are_all_reached_and_repeat_with_the_seed() {
+        let draw = |seed| {
+            let mut random = Random::new(seed);
+            (0..100).map(|_| random.below(4)).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(42), draw(42));
+        assert!((0..4).all(|queue| draw(42).contains(&queue)));
+    }
+}
