@@ -20,6 +20,21 @@ pub fn check() -> Result<(), Refused> {
     turned.map_err(|error| Refused::because(Step::Enter, error))
 }
 
+/// Lets this process open as many files as it is allowed to; says how many those are now. Call it
+/// before the first ring is made: a ring holds no more files and sockets than the limit of its day.
+pub fn raise_open_files() -> io::Result<Option<u64>> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    )?;
+    Ok(limit.maximum)
+}
+
 /// Why there is no ring. The text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
@@ -218,6 +233,13 @@ mod tests {
     #[test]
     fn this_machine_has_a_ring_for_us() {
         check().unwrap();
+    }
+
+    #[test]
+    fn the_limit_of_open_files_is_raised_to_what_is_allowed() {
+        let raised = raise_open_files().unwrap();
+        let now = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        assert_eq!(now.current, raised);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reads, writes and flushes of direct files.
 
-use ringmq_ring::{AlignedBuf, Io, Payload};
+use ringmq_ring::{AlignedBuf, Io, Payload, UringConfig};
 
 use crate::driver::{Driver, direct_file, direct_files, pattern};
 
@@ -61,6 +61,26 @@ fn many_operations_at_once_each_complete_with_their_own_token() {
         let (buffer, _) = driver.read(file, at * 4096, 4096);
         assert_eq!(&buffer[..], &pattern(4096, at as u8)[..]);
     }
+}
+
+#[test]
+fn more_than_the_queues_hold_at_once_is_all_carried_out() {
+    let mut driver = Driver::with(&UringConfig {
+        submissions: 4,
+        completions: 8,
+        ..UringConfig::default()
+    });
+    let file = driver.file(0);
+    for at in 0..500 {
+        driver.ring.read(file, 0, AlignedBuf::zeroed(4096), at);
+    }
+    let enters = driver.ring.enters();
+    driver.ring.release_file(file);
+    let mut tokens: Vec<_> = driver.take(500).iter().map(|done| done.token).collect();
+    tokens.sort_unstable();
+    assert!((0..500).eq(tokens));
+    let turns = driver.ring.enters() - enters;
+    assert!(turns >= 125, "{turns} turns of at most 4 submissions each");
 }
 
 #[test]

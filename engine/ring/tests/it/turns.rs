@@ -1,8 +1,10 @@
 //! The loop: one entry a turn, little time when idle, spinning when it pays.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ringmq_ring::affinity::{self, Place};
 use ringmq_ring::uring::UringCompletion;
 use ringmq_ring::{FileId, Io, Moment, Pace, Service, Spin, TurnLoop, Uring, UringConfig, Wait};
 
@@ -65,6 +67,46 @@ fn a_spinning_loop_needs_at_most_two_turns_per_commit() {
     let counts = commit(Spin::with_budget(5_000_000), 500);
     assert!(counts.turns <= 1_100, "{counts:?}");
     assert!(counts.spins > 0, "{counts:?}");
+}
+
+#[test]
+fn a_spinning_loop_that_shares_its_core_notices_it() {
+    let core = affinity::cores().unwrap()[0];
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            affinity::pin(Place::Core(core)).unwrap();
+            while !over.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        scope.spawn(|| {
+            affinity::pin(Place::Core(core)).unwrap();
+            let preempted = commit_until_preempted();
+            over.store(true, Ordering::Relaxed);
+            assert!(preempted, "in all that time nobody else had the core");
+        });
+    });
+}
+
+/// Commits, spinning, until the policy has seen a preemption, for 20 s at most.
+fn commit_until_preempted() -> bool {
+    let mut driver = Driver::new();
+    let mut service = Commits {
+        file: driver.file(4096),
+        data: pattern(4096, 1),
+        left: u64::MAX,
+        writing: false,
+    };
+    let mut turns = TurnLoop::default();
+    let counters = turns.counters();
+    let started = std::time::Instant::now();
+    while counters.read().preemptions == 0 && started.elapsed() < Duration::from_secs(20) {
+        turns
+            .once(&mut driver.ring, &mut service, &mut driver.completions)
+            .unwrap();
+    }
+    counters.read().preemptions > 0
 }
 
 /// Has a timer every 10 ms and nothing else to do.
