@@ -13,6 +13,11 @@ pub struct QueueNumber(pub u32);
 impl QueueNumber {
     /// The number that control records carry in a block's record list.
     pub const CONTROL: Self = Self(0);
+
+    /// Whether records under this number are control records.
+    pub fn is_control(self) -> bool {
+        self == Self::CONTROL
+    }
 }
 
 /// A consumer group within one shard, bound to its name by a control record and never reused.

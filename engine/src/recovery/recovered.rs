@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::control_record::RunStart;
 use crate::manifest::Manifest;
 use crate::queue::ActiveIndex;
 use crate::state::{Counters, GroupNameRow, GroupRow, OffsetRow, QueueRow, TopicRow};
@@ -33,6 +34,10 @@ pub struct Recovered<F> {
     pub indexes: Vec<ActiveIndex>,
     /// Where and how the log goes on.
     pub head: LogHead,
+    /// What the first block of this run must begin with, as a control record.
+    pub run: RunStart,
+    /// The number of the next state file.
+    pub next_generation: u64,
     /// What happened, for the log and the metrics.
     pub report: RecoveryReport,
 }
@@ -67,9 +72,8 @@ pub struct RecoveredSegment<F> {
     pub number: SegmentNumber,
     /// The file, open and locked, when recovery had to read it; else it is opened when needed.
     pub file: Option<F>,
-    /// Bytes from its start that belong to the log, where recovery has read it; the length of the
-    /// file elsewhere.
-    pub used: u64,
+    /// Bytes from its start that belong to the log; `None` where recovery had no need to read it.
+    pub used: Option<u64>,
 }
 
 /// Tables of the shard's control state.

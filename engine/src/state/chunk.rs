@@ -114,6 +114,9 @@ pub enum StateFault {
         /// The version found.
         found: u16,
     },
+    /// It cannot be read from the device.
+    #[error("it cannot be read")]
+    Unreadable,
     /// A table above its bound.
     #[error("more rows than a shard can have")]
     Bound,
