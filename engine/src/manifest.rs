@@ -61,7 +61,9 @@ pub struct Manifest {
     pub prepared: Vec<u32>,
     /// W when this was written.
     pub durable: LogOffset,
-    /// The oldest segment that still belongs to the log; older files are being retired.
+    /// The oldest segment that still belongs to the log. Raised, durably, before the file of an older
+    /// one is recycled: from then on a file that is missing is a loss, and an older one that is there
+    /// is left over.
     pub oldest_segment: u64,
 }
 

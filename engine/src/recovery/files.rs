@@ -49,6 +49,8 @@ pub struct ShardFiles<F> {
     pub witness_sequence: u64,
     /// The log's segments in order, without gaps; the newest are open.
     pub segments: Vec<(SegmentNumber, Option<F>)>,
+    /// Files of segments that no longer belong to the log.
+    pub retired: Vec<SegmentNumber>,
     /// Spare files by number.
     pub spares: Vec<u32>,
     /// Names of files that do not belong in the log's folder.
@@ -153,7 +155,8 @@ pub async fn open_shard<D: Disk>(
     }
     let (manifest_sequence, manifest) = read_manifest(disk, folder, &manifest_file).await?;
     let newest = read_witness(disk, folder, &witness_file).await?;
-    segments.retain(|(number, _)| number.0 >= manifest.oldest_segment);
+    let old = segments.partition_point(|(number, _)| number.0 < manifest.oldest_segment);
+    let retired = segments.drain(..old).map(|(number, _)| number).collect();
     check_gaps(folder, &segments)?;
     Ok(ShardFiles {
         manifest_file,
@@ -163,6 +166,7 @@ pub async fn open_shard<D: Disk>(
         witness: newest.map(|found| found.1),
         witness_sequence: newest.map_or(0, |found| found.0),
         segments,
+        retired,
         spares: listed.spares,
         strangers: listed.strangers,
     })

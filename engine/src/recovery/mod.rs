@@ -174,26 +174,22 @@ fn known_durable(manifest: &Manifest, witness: Option<&Witness>) -> LogOffset {
     known.max().unwrap_or_default()
 }
 
-/// The segments from the start of replay up to W must be there.
+/// The segments from the oldest one kept up to W must be there.
 fn check_reach<F>(
     folder: &ShardFolder,
     files: &ShardFiles<F>,
     start: BlockMark,
 ) -> Result<(), RecoveryError> {
     let durable = known_durable(&files.manifest, files.witness.as_ref());
+    let end = durable.max(start.end);
     let first = files.segments.first().map(|(number, _)| number.0);
-    if durable <= start.end && first.is_none() {
-        return Ok(());
-    }
-    let (needed_first, _) = folder.identity.split(start.end);
-    let (needed_last, _) = folder
-        .identity
-        .split(LogOffset(durable.0.saturating_sub(1)));
     let last = files.segments.last().map(|(number, _)| number.0);
+    let (needed_last, _) = folder.identity.split(LogOffset(end.0.saturating_sub(1)));
+    let oldest = files.manifest.oldest_segment;
     let missing = match (first, last) {
-        (Some(first), _) if first > needed_first => Some(needed_first),
-        (_, Some(last)) if durable > start.end && last < needed_last => Some(last + 1),
-        (None, _) => Some(needed_first),
+        (None, _) => (end.0 > 0).then_some(oldest),
+        (Some(first), _) if first > oldest => Some(oldest),
+        (_, Some(last)) if end.0 > 0 && last < needed_last => Some(last + 1),
         _ => None,
     };
     match missing {
@@ -419,6 +415,7 @@ impl Outcome {
             witness_sequence: files.witness_sequence,
             witness_file: files.witness_file,
             segments: segments.map(segment).collect(),
+            retired: files.retired,
             spares: files.spares,
             state: self.state,
             indexes,

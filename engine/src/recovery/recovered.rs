@@ -25,6 +25,9 @@ pub struct Recovered<F> {
     pub witness_file: F,
     /// Every segment of the log, oldest first, without gaps.
     pub segments: Vec<RecoveredSegment<F>>,
+    /// Segment files older than the manifest's oldest: their retirement was cut short. They may be
+    /// recycled at once.
+    pub retired: Vec<SegmentNumber>,
     /// Spare files (`spare-<n>.log`) found, whether or not the manifest calls them prepared.
     pub spares: Vec<u32>,
     /// Topics, groups, queues and offsets as of the end of the log.

@@ -456,7 +456,8 @@ impl Replay {
         }
     }
 
-    fn warn(&mut self, text: impl FnOnce() -> String) {
+    /// Keeps a line for the operator.
+    pub fn warn(&mut self, text: impl FnOnce() -> String) {
         if self.warnings.len() < WARNINGS_MAX {
             self.warnings.push(text());
         }

@@ -505,7 +505,11 @@ impl<'a, D: Disk> Scan<'a, D> {
         horizon: LogOffset,
     ) -> Cursor {
         let nothing_between = next.is_some_and(|next| Some(next.sequence) == cursor.sequence);
-        if !nothing_between {
+        if nothing_between {
+            let at = cursor.at.0;
+            self.replay
+                .warn(|| format!("the block at {at:#x} does not name the one before it"));
+        } else {
             self.report.damage.push(Damage {
                 from: cursor.at,
                 to: horizon,

@@ -65,13 +65,6 @@ impl<'a, D: Disk> SegmentReader<'a, D> {
         Ok(self.window.get(from..from + wanted).unwrap_or_default())
     }
 
-    /// What of [`SegmentReader::at`] is in memory already.
-    pub fn loaded(&self, within: u64) -> &[u8] {
-        let from = within.checked_sub(self.start).map(|from| from as usize);
-        from.and_then(|from| self.window.get(from..self.filled))
-            .unwrap_or_default()
-    }
-
     async fn load(&mut self, within: u64, wanted: usize) -> Result<(), RecoveryError> {
         let rest = self.len.saturating_sub(within);
         let len = rest.min(wanted.max(WINDOW_BYTES) as u64) as usize;
