@@ -21,8 +21,8 @@ use bytes::Bytes;
 use ringmq_ring::turn::TurnCounts;
 use ringmq_ring::uring::{UringCompletion, UringWaker};
 use ringmq_ring::{
-    AlignedBuf, FileId, Io, Moment, Pace, Payload, Service, SocketId, Spin, TurnLoop, Uring,
-    UringConfig, Wake,
+    AlignedBuf, FileId, Io, Moment, Pace, Payload, Service, SocketId, TurnLoop, Uring, UringConfig,
+    Wake,
 };
 
 const MESSAGE: usize = 1024;
@@ -101,11 +101,11 @@ fn serve(
     ring.accept(listener, ACCEPT);
     let mut shard = Shard::new(ring.adopt_file(prepared_file()?)?, stop);
     ready.send((address, ring.waker()))?;
-    let mut turns = TurnLoop::new(if options.sleep {
-        Spin::never()
+    let mut turns = if options.sleep {
+        TurnLoop::sleeping()
     } else {
-        Spin::default()
-    });
+        TurnLoop::default()
+    };
     turns.run(&mut ring, &mut shard)?;
     Ok(Report {
         commits: shard.commits,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::io::{Completion, Io, Moment, Wait};
+use crate::limits::SPIN_LINGER_NS;
 use crate::spin::{Spin, Verdict};
 
 /// What a thread does: the meaning of its completions.
@@ -47,20 +48,38 @@ pub fn run<I: Io, S: Service<I>>(io: &mut I, service: &mut S) -> io::Result<()> 
     TurnLoop::default().run(io, service)
 }
 
-/// The loop with its spin policy and its counters.
-#[derive(Debug, Default)]
+/// The loop with its spin policies and its counters.
+#[derive(Debug)]
 pub struct TurnLoop {
-    spin: Spin,
+    /// While work is in flight.
+    flight: Spin,
+    /// After something has completed and nothing is in flight: the next request may be near.
+    linger: Spin,
+    /// Something has completed since the thread slept last.
+    progressed: bool,
     counters: Arc<TurnCounters>,
 }
 
+impl Default for TurnLoop {
+    fn default() -> Self {
+        Self::new(Spin::default(), Spin::with_budget(SPIN_LINGER_NS))
+    }
+}
+
 impl TurnLoop {
-    /// A loop with a spin policy of one's own.
-    pub fn new(spin: Spin) -> Self {
+    /// A loop with spin policies of one's own: for work in flight, and for the time after it.
+    pub fn new(flight: Spin, linger: Spin) -> Self {
         Self {
-            spin,
+            flight,
+            linger,
+            progressed: false,
             counters: Arc::default(),
         }
+    }
+
+    /// A loop that never spins: one turn per commit.
+    pub fn sleeping() -> Self {
+        Self::new(Spin::never(), Spin::never())
     }
 
     /// The counters, readable from any thread while the loop runs.
@@ -97,22 +116,26 @@ impl TurnLoop {
         if wait != Wait::Poll {
             self.counters.add(|c| &c.sleeps, 1);
         }
-        if !completions.is_empty() {
-            self.spin.end();
+        if completions.is_empty() {
+            self.progressed &= wait == Wait::Poll;
+        } else {
+            self.progressed = true;
+            self.flight.end();
+            self.linger.end();
         }
         Ok(pace)
     }
 
-    /// Spins as the policy allows; says how the turn is to wait in the kernel.
+    /// Spins as the policies allow; says how the turn is to wait in the kernel.
     fn wait<I: Io>(&mut self, io: &mut I, pace: Pace) -> Wait {
-        if !pace.in_flight {
-            self.spin.end();
+        if !pace.in_flight && !self.progressed {
             return pace.sleep();
         }
         let Some(glance) = io.glance() else {
             return pace.sleep();
         };
-        if !self.spin.may_spin(glance.monotonic_ns) {
+        let spin = self.spin(pace);
+        if !spin.may_spin(glance.monotonic_ns) {
             return pace.sleep();
         }
         if glance.queued || glance.ready {
@@ -122,6 +145,14 @@ impl TurnLoop {
         self.spin_until_ready(io, pace)
     }
 
+    fn spin(&mut self, pace: Pace) -> &mut Spin {
+        if pace.in_flight {
+            &mut self.flight
+        } else {
+            &mut self.linger
+        }
+    }
+
     fn spin_until_ready<I: Io>(&mut self, io: &mut I, pace: Pace) -> Wait {
         loop {
             std::hint::spin_loop();
@@ -129,15 +160,15 @@ impl TurnLoop {
                 return pace.sleep();
             };
             if glance.ready {
-                self.spin.hit();
+                self.spin(pace).hit();
                 self.counters.add(|c| &c.hits, 1);
                 return Wait::Poll;
             }
             if pace.deadline_ns.is_some_and(|at| at <= glance.monotonic_ns) {
-                self.spin.end();
+                self.spin(pace).end();
                 return Wait::Poll;
             }
-            match self.spin.look(glance.monotonic_ns) {
+            match self.spin(pace).look(glance.monotonic_ns) {
                 Verdict::Again => {}
                 Verdict::Missed => return pace.sleep(),
                 Verdict::Preempted => {

@@ -39,7 +39,7 @@ impl Service<Uring> for Commits {
     }
 }
 
-fn commit(spin: Spin, count: u64) -> ringmq_ring::turn::TurnCounts {
+fn commit(mut turns: TurnLoop, count: u64) -> ringmq_ring::turn::TurnCounts {
     let mut ring = Uring::new(&UringConfig::default()).unwrap();
     let file = ring.adopt_file(direct_file(4096)).unwrap();
     let mut service = Commits {
@@ -48,7 +48,6 @@ fn commit(spin: Spin, count: u64) -> ringmq_ring::turn::TurnCounts {
         left: count,
         writing: false,
     };
-    let mut turns = TurnLoop::new(spin);
     turns.run(&mut ring, &mut service).unwrap();
     let counts = turns.counters().read();
     assert_eq!(ring.enters(), counts.turns, "one entry a turn");
@@ -57,14 +56,17 @@ fn commit(spin: Spin, count: u64) -> ringmq_ring::turn::TurnCounts {
 
 #[test]
 fn a_sleeping_loop_needs_one_turn_and_one_entry_per_commit() {
-    let counts = commit(Spin::never(), 500);
+    let counts = commit(TurnLoop::sleeping(), 500);
     assert!(counts.turns <= 550, "{counts:?}");
     assert_eq!(counts.spins, 0);
 }
 
 #[test]
 fn a_spinning_loop_needs_at_most_two_turns_per_commit() {
-    let counts = commit(Spin::with_budget(5_000_000), 500);
+    let counts = commit(
+        TurnLoop::new(Spin::with_budget(5_000_000), Spin::never()),
+        500,
+    );
     assert!(counts.turns <= 1_100, "{counts:?}");
     assert!(counts.spins > 0, "{counts:?}");
 }
