@@ -238,6 +238,31 @@ impl BlockBuilder {
         self.buffer = Some(buffer);
     }
 
+    /// Begins an empty block of at most `cap` bytes in `buffer`, whatever it contains.
+    pub fn gather_in(&mut self, buffer: AlignedBuf, cap: usize) {
+        debug_assert!(
+            self.is_empty(),
+            "a block that holds records keeps its buffer"
+        );
+        self.buffer = Some(buffer);
+        self.cap = cap;
+        self.slot_len = 0;
+    }
+
+    /// Takes no more records: cuts the buffer at the block's end and gives the rest of it out, so that
+    /// the next block can be gathered in it before this one is sealed.
+    pub fn close(&mut self) -> Option<AlignedBuf> {
+        let len = self.sealed_len();
+        self.cap = len;
+        let mut buffer = self.buffer.take()?;
+        if len >= buffer.len() {
+            self.buffer = Some(buffer);
+            return None;
+        }
+        self.buffer = Some(buffer.split_to(len));
+        Some(buffer)
+    }
+
     /// Bytes of the buffer at hand, used or not.
     pub fn buffer_len(&self) -> usize {
         self.buffer.as_ref().map_or(0, |buffer| buffer.len())

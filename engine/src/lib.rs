@@ -5,9 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod block;
+mod checkpoint;
+pub mod config;
 pub mod control;
 pub mod control_record;
 pub mod error;
+mod hash;
 pub mod index;
 pub mod limits;
 pub mod log;
@@ -20,10 +23,14 @@ pub mod shard;
 pub mod slot;
 pub mod state;
 pub mod store;
+mod token;
 pub mod types;
+mod waiters;
 pub mod witness;
 
+pub use config::{Config, Durability};
 pub use error::{Error, Refused};
+pub use log::retention::{Hours, Policy};
 pub use pull::{
     Boundary, Event, OffsetOutcome, PullOutcome, PullRequest, PullResult, PullStatus, TagFilter,
     Ticket, ViewOutcome,

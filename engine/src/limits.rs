@@ -7,9 +7,9 @@ use ringmq_ring::ALIGNMENT;
 pub const SHARDS_MAX: u8 = 16;
 
 /// Smallest and largest segment; the default is 256 MiB. Small ones are for tests and tiny disks.
-pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+pub const SEGMENT_BYTES_MIN: u64 = 512 << 10;
 /// See [`SEGMENT_BYTES_MIN`].
-pub const SEGMENT_BYTES_MAX: u64 = 4 << 30;
+pub const SEGMENT_BYTES_MAX: u64 = 2 << 30;
 /// Size of a segment unless the operator says otherwise.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 256 << 20;
 /// A segment rolls at this many records, which bounds its index in memory (24 bytes each).
@@ -18,6 +18,8 @@ pub const SEGMENT_RECORDS_MAX: u64 = 2_000_000;
 /// Largest commit block gathered from several appends: the largest single I/O that every kernel
 /// path takes well.
 pub const BLOCK_BYTES_MAX: usize = 1 << 20;
+/// Smallest cap on a commit block.
+pub const BLOCK_BYTES_MIN: usize = 16 << 10;
 /// A block takes at most this part of a segment, so that a segment's end wastes little.
 pub const BLOCKS_PER_SEGMENT_MIN: u64 = 8;
 /// Largest single write; longer blocks are written in parts of this size, each durable by itself.
@@ -56,6 +58,9 @@ pub const READ_AHEAD_BYTES: usize = 256 << 10;
 /// Cold requests in flight per shard; further ones are answered busy.
 pub const COLD_REQUESTS_MAX: usize = 256;
 
+/// Readers of index segments whose place is remembered.
+pub const CURSORS_MAX: usize = 64;
+
 /// Records in one answer to a pull.
 pub const PULL_RECORDS_MAX: u32 = 4096;
 /// Index entries examined for one pull, whatever the filter drops (`maxFilterMessageSize` / 20 in Java).
@@ -83,6 +88,8 @@ pub const CONTROL_SEAL_NS: u64 = 1_000_000_000;
 pub const ASYNC_FLUSH_NS: u64 = 250_000_000;
 /// The witness is written this long after durable reached a block that nothing followed.
 pub const WITNESS_DELAY_NS: u64 = 20_000_000;
+/// Blocks between two witnesses up to which they count as sparse.
+pub const WITNESS_SPARSE_BLOCKS: u64 = 4;
 /// Longest delay of the witness while blocks stay sparse.
 pub const WITNESS_DELAY_MAX_NS: u64 = 1_000_000_000;
 /// Changed group offsets go to the log this often.
@@ -92,12 +99,15 @@ pub const OFFSETS_PERIOD_LONG_NS: u64 = 5_000_000_000;
 /// Bytes of offset records a second that are still written every second.
 pub const OFFSETS_BYTES_EAGER: usize = 64 << 10;
 /// Retention is decided this often.
-pub const RETENTION_PERIOD_NS: u64 = 10_000_000_000;
+pub const RETENTION_PERIOD_MS: u64 = 10_000;
 
 /// A checkpoint is due after this much log, or four times the state file if that is more.
 pub const CHECKPOINT_LOG_BYTES: u64 = 256 << 20;
 /// One chunk of a state file.
 pub const STATE_CHUNK_BYTES: usize = 64 << 10;
+
+/// How often a shard looks again whether the control plane has taken what found the ring full.
+pub const CONTROL_LOOK_NS: u64 = 1_000_000;
 
 /// Requests and replies in flight between a shard and the control plane.
 pub const CONTROL_RING: usize = 64;
@@ -106,7 +116,7 @@ const _: () = assert!(ARENA_BYTES >= 2 * BLOCK_BYTES_MAX && ARENA_BYTES.is_multi
 const _: () =
     assert!(BLOCK_BYTES_MAX <= WRITE_BYTES_MAX && WRITE_BYTES_MAX.is_multiple_of(ALIGNMENT));
 const _: () = assert!(UNWRITTEN_BYTES_MAX as usize >= 4 * BLOCK_BYTES_MAX);
-const _: () = assert!(SEGMENT_BYTES_MIN / BLOCKS_PER_SEGMENT_MIN >= 16 * ALIGNMENT as u64);
+const _: () = assert!(SEGMENT_BYTES_MIN / BLOCKS_PER_SEGMENT_MIN >= BLOCK_BYTES_MIN as u64);
 const _: () = assert!(FIRST_EXTENT_BYTES >= BLOCK_BYTES_MAX as u64);
 const _: () =
     assert!(READ_AHEAD_BYTES.is_multiple_of(ALIGNMENT) && READ_AHEAD_BYTES < COLD_BYTES_DEFAULT);

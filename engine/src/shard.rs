@@ -1,26 +1,87 @@
 //! One shard: the state machine that owns a log, its queues and their indexes.
 //!
 //! It asks for I/O by queueing operations on the ring's [`Io`] and learns of their end through
-//! [`Shard::completion`]; time comes in through [`Shard::turn`]. What its callers wait for comes out
-//! of [`Shard::next_event`].
+//! [`Shard::completion`]; time comes in through [`Shard::observe`] and [`Shard::turn`]. What its callers
+//! wait for comes out of [`Shard::next_event`].
+//!
+//! ```text
+//! append -> log (open block) ----- turn: one durable write -----> completion
+//!        -> queue entry in memory                                     |
+//!   pull <- visible entries, bytes of the hot tail <- watermarks, acks, waiting pulls
+//! ```
+
+mod cold;
+mod consume;
+mod home;
+mod keeper;
+mod offsets_by_time;
+mod produce;
+mod settle;
+mod start;
+mod upkeep;
+mod view;
 
 use std::collections::VecDeque;
 
-use ringmq_protocol::RecordParts;
-use ringmq_ring::{Completion, Io, Moment};
+use ringmq_ring::{Completion, FileId, Io, Moment};
 
-use crate::error::Refused;
-use crate::pull::{
-    Boundary, Event, OffsetOutcome, PullOutcome, PullRequest, PullResult, PullStatus, Ticket,
-    ViewOutcome,
-};
-use crate::types::{Offsets, PhysicalOffset, QueueNumber, ShardIndex, TopicId};
+use crate::control::link::ShardLink;
+use crate::index::IndexSet;
+use crate::limits::CONTROL_LOOK_NS;
+use crate::log::CommitLog;
+use crate::log::retention::Retention;
+use crate::pull::{Event, Ticket};
+use crate::queue::offsets::GroupOffsets;
+use crate::queue::table::Queues;
+use crate::types::{LogOffset, Offsets, PhysicalOffset, QueueNumber, ShardIndex, TopicId};
+use crate::waiters::Waiters;
+
+use cold::Cold;
+use home::Home;
+use keeper::Keeper;
+pub use start::{Settings, ShardStart, StartSegment};
 
 /// One shard of the store, driven by one thread. See the module's text.
 pub struct Shard<I: Io> {
     index: ShardIndex,
+    settings: Settings,
+    log: CommitLog,
+    queues: Queues,
+    offsets: GroupOffsets,
+    home: Home,
+    waiters: Waiters,
+    cold: Cold,
+    indexes: IndexSet<FileId>,
+    keeper: Keeper,
+    link: ShardLink<I::File>,
     events: VecDeque<Event>,
-    ring: std::marker::PhantomData<fn(&mut I)>,
+    now: Moment,
+    phase: Phase,
+    read_only: bool,
+    counters: Counters,
+    retention: Retention,
+    /// Queues whose waiting pulls have something to look at.
+    woken: Vec<QueueNumber>,
+    /// Memory of lists that are laid out for control records.
+    scratch: Vec<u8>,
+}
+
+/// What a shard is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Stopping,
+    Stopped,
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    records: u64,
+    blocks: u64,
+    refused_busy: u64,
+    refused_full: u64,
+    damaged: u64,
 }
 
 /// The place of an appended record. Not to be shown to anyone before [`Event::Stored`].
@@ -35,12 +96,12 @@ pub struct Appended {
 }
 
 /// The places of a batch: consecutive queue offsets from the first one's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppendedBatch {
     /// The first record's place.
     pub first: Appended,
-    /// Records in the batch.
-    pub count: u32,
+    /// Every record's place in the log, in order.
+    pub physical: Vec<PhysicalOffset>,
 }
 
 /// How a shard wants its thread to go on.
@@ -69,6 +130,10 @@ pub struct ShardStatus {
     pub segments: u32,
     /// Segments prepared ahead of the head.
     pub segments_ahead: u32,
+    /// Indexes of full segments that are not on disk yet.
+    pub indexes_waiting: u32,
+    /// Checkpoints published since the start.
+    pub checkpoints: u64,
     /// Queues.
     pub queues: u32,
     /// Records appended since the start.
@@ -89,149 +154,25 @@ impl<I: Io> Shard<I> {
         self.index
     }
 
-    /// The queue bound to (topic, queue id).
-    pub fn queue(&self, _topic: TopicId, _queue_id: u32) -> Option<QueueNumber> {
-        None
-    }
-
-    /// Binds (topic, queue id) to a queue number before its first record; the existing one when it is
-    /// bound already.
-    pub fn bind_queue(&mut self, _topic: TopicId, _queue_id: u32) -> Result<QueueNumber, Refused> {
-        Err(Refused::Stopping)
-    }
-
-    /// Appends a record; its place is fixed when this returns. [`Event::Stored`] (SYNC: durable,
-    /// ASYNC: written) or [`Event::Failed`] with the ticket follows.
-    pub fn append(
-        &mut self,
-        _queue: QueueNumber,
-        _parts: &RecordParts<'_>,
-        _ticket: Ticket,
-    ) -> Result<Appended, Refused> {
-        Err(Refused::Stopping)
-    }
-
-    /// Appends all records or none, with consecutive offsets, in one commit block.
-    pub fn append_batch(
-        &mut self,
-        _queue: QueueNumber,
-        _parts: &[RecordParts<'_>],
-        _ticket: Ticket,
-    ) -> Result<AppendedBatch, Refused> {
-        Err(Refused::Stopping)
-    }
-
-    /// Reads from a queue: at once when the records are in memory, else [`Event::Pulled`] later.
-    pub fn pull(&mut self, _io: &mut I, request: PullRequest) -> PullOutcome {
-        PullOutcome::Ready(PullResult {
-            status: PullStatus::NoQueue,
-            records: Vec::new(),
-            count: 0,
-            bytes: 0,
-            next: request.offset,
-            min: 0,
-            max: 0,
-        })
-    }
-
-    /// Forgets a pending pull, view or search; no event comes for it.
-    pub fn cancel(&mut self, _ticket: Ticket) {}
-
-    /// The offsets of a queue that may be shown; both 0 for an unknown one.
-    pub fn offsets(&self, _queue: QueueNumber) -> Offsets {
-        Offsets::default()
-    }
-
-    /// The offset of the record stored at `wall_ms`, or the nearest by `boundary`; the queue's end when
-    /// all are older.
-    pub fn offset_by_time(
-        &mut self,
-        _io: &mut I,
-        _queue: QueueNumber,
-        _wall_ms: i64,
-        _boundary: Boundary,
-        _ticket: Ticket,
-    ) -> OffsetOutcome {
-        OffsetOutcome::Ready(0)
-    }
-
-    /// Store time of the oldest record of a queue that is kept, as far as memory knows it.
-    pub fn earliest_store_time(&self, _queue: QueueNumber) -> Option<i64> {
-        None
-    }
-
-    /// The record that begins at a physical offset, verified.
-    pub fn view(&mut self, _io: &mut I, _physical: PhysicalOffset, _ticket: Ticket) -> ViewOutcome {
-        ViewOutcome::Ready(None)
-    }
-
-    /// Sets a group's offset for a queue; clamped to the visible end. Shown at once, in the log within
-    /// a second.
-    pub fn commit_offset(&mut self, _group: &str, _queue: QueueNumber, _offset: u64) {}
-
-    /// A group's offset for a queue.
-    pub fn committed_offset(&self, _group: &str, _queue: QueueNumber) -> Option<u64> {
-        None
-    }
-
-    /// Drops all offsets of a group in this shard.
-    pub fn forget_group_offsets(&mut self, _group: &str) {}
-
-    /// Home shard: stores or replaces a topic. Durable when [`Event::Stored`] comes.
-    pub fn put_topic(
-        &mut self,
-        _topic: TopicId,
-        _name: &str,
-        _payload: &[u8],
-        _ticket: Ticket,
-    ) -> Result<(), Refused> {
-        Err(Refused::Stopping)
-    }
-
-    /// Home shard: deletes a topic; its queues follow with [`Shard::drop_topic_queues`] on each shard.
-    pub fn delete_topic(&mut self, _topic: TopicId, _ticket: Ticket) -> Result<(), Refused> {
-        Err(Refused::Stopping)
-    }
-
-    /// Any shard: forgets the queues of a deleted topic.
-    pub fn drop_topic_queues(&mut self, _topic: TopicId) {}
-
-    /// Home shard: stores or replaces a group. Durable when [`Event::Stored`] comes.
-    pub fn put_group(
-        &mut self,
-        _name: &str,
-        _payload: &[u8],
-        _ticket: Ticket,
-    ) -> Result<(), Refused> {
-        Err(Refused::Stopping)
-    }
-
-    /// Home shard: deletes a group.
-    pub fn delete_group(&mut self, _name: &str, _ticket: Ticket) -> Result<(), Refused> {
-        Err(Refused::Stopping)
-    }
-
-    /// Home shard: all topics, by id.
-    pub fn topics(&self) -> impl Iterator<Item = (TopicId, &str, &[u8])> {
-        std::iter::empty()
-    }
-
-    /// Home shard: all groups, by name.
-    pub fn groups(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        std::iter::empty()
-    }
-
-    /// Home shard: issues a topic id that was never used before.
-    pub fn next_topic_id(&mut self) -> TopicId {
-        TopicId(0)
+    /// Tells the shard the time: to be called first in every completion of the service, so that what is
+    /// appended gets the time of this turn and not that of the last sleep.
+    pub fn observe(&mut self, now: Moment) {
+        self.now = now;
     }
 
     /// One completion whose token's top byte is 0.
-    pub fn completion(&mut self, _io: &mut I, _completion: Completion<I::Stream, I::Received>) {}
+    pub fn completion(&mut self, io: &mut I, completion: Completion<I::Stream, I::Received>) {
+        self.settle(io, completion);
+    }
 
     /// Once per turn, last: seals and submits, runs timers, serves the control plane.
-    pub fn turn(&mut self, _io: &mut I, _now: Moment) -> ShardPace {
-        ShardPace::default()
+    pub fn turn(&mut self, io: &mut I, now: Moment) -> ShardPace {
+        self.now = now;
+        self.replies(io);
+        self.upkeep(io);
+        self.log.submit(io, now, self.phase == Phase::Stopping);
+        self.after_submit(io);
+        self.pace()
     }
 
     /// The next thing a caller waits for; `None` when all are told.
@@ -239,12 +180,87 @@ impl<I: Io> Shard<I> {
         self.events.pop_front()
     }
 
+    /// The queue bound to (topic, queue id).
+    pub fn queue(&self, topic: TopicId, queue_id: u32) -> Option<QueueNumber> {
+        self.queues.number(topic, queue_id)
+    }
+
+    /// The offsets of a queue that may be shown; both 0 for an unknown one.
+    pub fn offsets(&self, queue: QueueNumber) -> Offsets {
+        self.queues
+            .get(queue)
+            .map_or_else(Offsets::default, |queue| queue.offsets())
+    }
+
     /// Refuses appends from now on, finishes what is in flight, checkpoints and writes the witness; then
-    /// [`ShardPace::stopped`].
-    pub fn stop(&mut self) {}
+    /// [`ShardPace::stopped`]. Waiting pulls are answered at once.
+    pub fn stop(&mut self) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Stopping;
+            self.keeper.stop_asked();
+        }
+    }
 
     /// A reading of the watermarks and counters.
     pub fn status(&self) -> ShardStatus {
-        ShardStatus::default()
+        let marks = self.log.marks();
+        ShardStatus {
+            appended: marks.appended().0,
+            written: marks.written().0,
+            durable: marks.durable().0,
+            segments: self.log.segments.kept().len() as u32,
+            segments_ahead: self.log.segments.ahead() as u32,
+            indexes_waiting: self.log.frozen.len() as u32,
+            checkpoints: self.keeper.checkpoints(),
+            queues: self.queues.len() as u32,
+            records: self.counters.records,
+            blocks: self.counters.blocks,
+            refused_busy: self.counters.refused_busy,
+            refused_full: self.counters.refused_full,
+            damaged: self.counters.damaged,
+        }
+    }
+
+    /// The end of what may be shown, in this shard's log.
+    fn visible(&self) -> LogOffset {
+        self.log.visible()
+    }
+
+    fn pace(&self) -> ShardPace {
+        let deadlines = [
+            self.log.deadline_ns(),
+            self.waiters.deadline_ns(),
+            self.keeper.deadline_ns(),
+            self.step_deadline_ns(),
+        ];
+        ShardPace {
+            in_flight: self.keeper.checkpoint.is_building()
+                || self.log.in_flight()
+                || self.cold.in_flight()
+                || self.keeper.in_flight(),
+            deadline_ns: deadlines.into_iter().flatten().min(),
+            stopped: self.phase == Phase::Stopped,
+            failed: self.phase == Phase::Failed,
+        }
+    }
+
+    /// Steps that follow each other turn by turn, without a completion between them.
+    fn step_deadline_ns(&self) -> Option<u64> {
+        let building = self.keeper.checkpoint.is_building();
+        if building && self.link.is_flushed() {
+            Some(self.now.monotonic_ns)
+        } else if building || !self.link.is_flushed() || self.phase == Phase::Stopping {
+            // The control plane takes from a full ring without telling.
+            Some(self.now.monotonic_ns + CONTROL_LOOK_NS)
+        } else {
+            None
+        }
+    }
+
+    fn tell_failed(&mut self) {
+        self.phase = Phase::Failed;
+        let events = &mut self.events;
+        self.log
+            .fail(|ticket: Ticket| events.push_back(Event::Failed { ticket }));
     }
 }

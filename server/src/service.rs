@@ -423,8 +423,7 @@ impl<I: Io> ShardService<I> {
             Stage::New => self.begin(io),
             Stage::Starting => self.try_open(io),
             Stage::Stopping
-                if (self.broker.is_none() || engine.stopped)
-                    && self.link.tell(Notice::Stopped) =>
+                if (self.broker.is_none() || engine.stopped) && self.link.tell(Notice::Stopped) =>
             {
                 self.stage = Stage::Stopped;
             }

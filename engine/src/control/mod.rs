@@ -1,3 +1,4 @@
 //! The control plane: what prepares, writes, recycles and checks files beside the shards.
 
 pub mod index_files;
+pub mod link;

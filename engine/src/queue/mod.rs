@@ -2,6 +2,8 @@
 
 pub mod active;
 pub mod entry;
+pub(crate) mod offsets;
+pub(crate) mod table;
 
 pub use active::{ActiveIndex, BlockTime, OutOfOrder, QueueSlot, TimeRange};
 pub use entry::Entry;

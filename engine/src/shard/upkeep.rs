@@ -1,0 +1,486 @@
+//! What a shard does beside its requests, once a turn: replies of the control plane, timers, offsets,
+//! checkpoint, retention, witness, stop.
+
+use std::io;
+
+use bytes::Bytes;
+use ringmq_ring::Io;
+
+use crate::checkpoint::{Building, Cursor};
+use crate::control::link::{Reply, Request};
+use crate::control_record::{ControlRecord, OFFSETS_MAX, QueueMinimum, minimum_list, offset_list};
+use crate::index::{Damage, OpenSegment};
+use crate::limits::{OFFSETS_BYTES_EAGER, OFFSETS_PERIOD_LONG_NS, OFFSETS_PERIOD_NS};
+use crate::log::retention::{Fullness, SegmentAge, Space};
+use crate::log::segment_set::Segment;
+use crate::pull::Event;
+use crate::state::{Chunk, Counters as Numbers, GroupRow, QueueRow, TopicRow};
+use crate::types::{GroupNumber, LogOffset, QueueNumber, SegmentNumber, TopicId};
+use crate::witness::Witness;
+
+use super::keeper::{Retiring, StopStage};
+use super::{Phase, Shard};
+
+/// Bytes of one offset in an offset record.
+const OFFSET_BYTES: usize = 16;
+
+impl<I: Io> Shard<I> {
+    /// Takes in what the control plane has done.
+    pub(super) fn replies(&mut self, io: &mut I) {
+        self.link.flush();
+        while let Some(reply) = self.link.reply() {
+            if let Err(error) = self.reply(io, reply) {
+                tracing::error!(shard = self.index.0, %error, "the ring cannot take a file over");
+                self.tell_failed();
+                return;
+            }
+        }
+    }
+
+    /// Timers and the steps of everything that is under way.
+    pub(super) fn upkeep(&mut self, io: &mut I) {
+        if matches!(self.phase, Phase::Failed | Phase::Stopped) {
+            return;
+        }
+        self.begin_run();
+        self.expire_waiters();
+        self.answer_woken(io);
+        let writing = self.keeper.run_to_begin().is_none();
+        if writing {
+            self.log_offsets();
+            self.step_checkpoint();
+            self.step_retirement(io);
+            self.keeper.write_manifest(io, self.log.identity());
+        }
+        if let Some(index) = self.log.next_to_index() {
+            self.link.ask(Request::WriteIndex(index));
+        }
+        if self.phase == Phase::Stopping {
+            self.step_stop(writing);
+        }
+    }
+
+    /// What follows from what was just submitted: the witness, and which segment is active.
+    pub(super) fn after_submit(&mut self, io: &mut I) {
+        if matches!(self.phase, Phase::Failed | Phase::Stopped) {
+            return;
+        }
+        if let Some(active) = self.log.take_rolled() {
+            self.link.ask(Request::Active(active));
+        }
+        if self.keeper.run_to_begin().is_none() {
+            let clean = self.keeper.stop == StopStage::Witnessing && self.log.active_is_whole();
+            let at_once = self.keeper.stop == StopStage::Witnessing;
+            let durable = self.log.durable();
+            let witness = Witness {
+                durable: durable.end,
+                epoch: self.log.epoch(),
+                next_sequence: durable.next_sequence,
+                checksum: durable.checksum,
+                clean,
+            };
+            let identity = self.log.identity();
+            self.keeper
+                .write_witness(io, identity, witness, self.now, at_once);
+        }
+        if self.keeper.stop == StopStage::Witnessing {
+            self.finish_stop();
+        }
+    }
+
+    pub(super) fn manifest_written(&mut self, result: io::Result<usize>) -> io::Result<()> {
+        for generation in self.keeper.manifest_written(result)? {
+            self.link.ask(Request::DropState(generation));
+        }
+        Ok(())
+    }
+
+    /// An index segment cannot be read: its queues are busy until it is rebuilt.
+    pub(super) fn index_damaged(&mut self, damage: Damage) {
+        tracing::warn!(shard = self.index.0, segment = %damage.segment, ?damage, "an index segment is damaged");
+        self.indexes.mark_damaged(damage);
+        self.link.ask(Request::RebuildIndex(damage.segment));
+    }
+
+    fn reply(&mut self, io: &mut I, reply: Reply<I::File>) -> io::Result<()> {
+        match reply {
+            Reply::Segment {
+                number,
+                file,
+                prepared,
+            } => {
+                let file = io.adopt_file(file)?;
+                self.log
+                    .segments
+                    .push_ahead(Segment::prepared(number, file, prepared));
+                self.log.no_space = false;
+            }
+            Reply::Extent { number, prepared } => {
+                if let Some(segment) = self.log.segments.get_mut(number) {
+                    segment.prepared = prepared;
+                }
+            }
+            Reply::NoSpace => self.log.no_space = true,
+            Reply::IndexWritten { segment, index } => {
+                let file = io.adopt_file(index.file)?;
+                let old = self.indexes.insert(OpenSegment::new(index.header, file));
+                if let Some(old) = old {
+                    io.release_file(old);
+                }
+                self.log.indexed(segment);
+            }
+            Reply::StateWritten { generation } => self.keeper.checkpoint.written(generation),
+            Reply::StateLost { generation } => {
+                let appended = self.log.marks().appended();
+                self.keeper.checkpoint.lost(generation, appended);
+            }
+            Reply::Retire {
+                segment,
+                minimums,
+                last,
+            } => self.retire_queues(segment, &minimums, last),
+            Reply::RetireLater { segment } => {
+                if self.keeper.retiring == Some(Retiring::Listing(segment)) {
+                    self.keeper.retiring = None;
+                }
+            }
+            Reply::Space { free_bytes } => self.decide_retention(free_bytes),
+        }
+        Ok(())
+    }
+
+    fn expire_waiters(&mut self) {
+        let stopping = self.phase == Phase::Stopping;
+        loop {
+            let next = if stopping {
+                self.waiters.pop_any()
+            } else {
+                self.waiters.pop_expired(self.now.monotonic_ns)
+            };
+            let Some(wait) = next else { return };
+            let ticket = wait.request.ticket;
+            let result = self.nothing_new(wait.request, wait.asked);
+            self.events.push_back(Event::Pulled { ticket, result });
+        }
+    }
+
+    /// Changed group offsets go to the log once a second, or every five when they are many.
+    fn log_offsets(&mut self) {
+        let changed = self.offsets.changed();
+        if changed == 0 {
+            self.keeper.offsets_due_ns = None;
+            return;
+        }
+        let now_ns = self.now.monotonic_ns;
+        let first = now_ns + OFFSETS_PERIOD_NS;
+        let due = self.keeper.offsets_due_ns.get_or_insert(first);
+        let at_once = self.keeper.stop == StopStage::Asked;
+        if !at_once && *due > now_ns {
+            return;
+        }
+        let many = changed * OFFSET_BYTES > OFFSETS_BYTES_EAGER;
+        if many && !at_once && !self.keeper.offsets_put_off {
+            self.keeper.offsets_put_off = true;
+            *due += OFFSETS_PERIOD_LONG_NS - OFFSETS_PERIOD_NS;
+            return;
+        }
+        self.keeper.offsets_put_off = false;
+        self.keeper.offsets_due_ns = Some(first);
+        self.write_offsets();
+    }
+
+    fn write_offsets(&mut self) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        while let Some((group, name)) = self.offsets.next_unbound() {
+            let name = name.to_owned();
+            let record = ControlRecord::GroupBind { group, name: &name };
+            if self.control(&record).is_err() {
+                self.scratch = scratch;
+                return;
+            }
+            self.offsets.bound();
+        }
+        while self.offsets.changed() > 0 {
+            // Room is made first: what is taken from the table must reach the log.
+            let bytes = 8 + OFFSETS_MAX * OFFSET_BYTES;
+            if self.room_for_control(bytes).is_err() {
+                break;
+            }
+            let taken = self.offsets.take_changed(OFFSETS_MAX);
+            let record = offset_list(taken, &mut scratch);
+            if let Err(refused) = Self::control_in(&mut self.log, &record, self.now) {
+                unreachable!("room was made for offsets: {refused}");
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    fn step_checkpoint(&mut self) {
+        let appended = self.log.marks().appended();
+        let stopping = self.keeper.stop == StopStage::Checkpointing;
+        let due = self
+            .keeper
+            .checkpoint
+            .is_due(appended, self.settings.checkpoint_bytes);
+        let last = stopping
+            && self.keeper.checkpoint.is_idle()
+            && self.keeper.checkpoint.is_behind(appended);
+        if due || last {
+            let start = self.log.submitted();
+            let generation = self.keeper.checkpoint.begin(*self.log.identity(), start);
+            self.link.ask(Request::BeginState(generation));
+        }
+        if self.link.is_flushed()
+            && let Some(mut building) = self.keeper.checkpoint.take_building()
+        {
+            let (chunk, more) = self.next_chunk(&mut building);
+            self.link
+                .ask(Request::StateChunk(Bytes::from_owner(chunk.bytes)));
+            if more {
+                self.keeper.checkpoint.go_on(building);
+            } else {
+                let generation = self.keeper.checkpoint.built(&building);
+                self.link.ask(Request::EndState(generation));
+            }
+        }
+        let durable = self.log.marks().durable();
+        if let Some(state) = self.keeper.checkpoint.publishable(durable) {
+            self.keeper.publish(state, durable);
+        }
+    }
+
+    /// One chunk: far below what a turn may take.
+    fn next_chunk(&self, building: &mut Building) -> (Chunk, bool) {
+        let at = self.log.marks().appended();
+        let writer = &mut building.writer;
+        let (chunk, next) = match &building.cursor {
+            Cursor::Counters => {
+                let numbers = Numbers {
+                    next_topic: self.home.next_topic(),
+                    next_queue: self.queues.next_number().unwrap_or(QueueNumber(u32::MAX)),
+                    next_group: self.offsets.next_number(),
+                };
+                let chunk = writer.counters(at, &numbers);
+                (chunk, Some(Cursor::Queues(QueueNumber(0))))
+            }
+            Cursor::Queues(from) => {
+                let mut last = from.0;
+                let rows = self.queues.from(*from).map(|(queue, row)| QueueRow {
+                    queue,
+                    topic: row.topic,
+                    queue_id: row.queue_id,
+                    min: row.min,
+                    next: row.next,
+                    newest_segment: row.newest,
+                });
+                let mut count = 0;
+                let chunk = writer.queues(at, rows);
+                let taken = self.queues.from(*from).take(chunk.rows);
+                for (queue, _) in taken {
+                    last = queue.0;
+                    count += 1;
+                }
+                let next = if chunk.last_of_table || count == 0 {
+                    Cursor::GroupNames(GroupNumber(0))
+                } else {
+                    Cursor::Queues(QueueNumber(last + 1))
+                };
+                (chunk, Some(next))
+            }
+            Cursor::GroupNames(from) => {
+                let chunk = writer.group_names(at, self.offsets.names_from(*from));
+                let last = self.offsets.names_from(*from).take(chunk.rows).last();
+                let next = match last {
+                    Some(row) if !chunk.last_of_table => {
+                        Cursor::GroupNames(GroupNumber(row.group.0 + 1))
+                    }
+                    _ => Cursor::Offsets(None),
+                };
+                (chunk, Some(next))
+            }
+            Cursor::Offsets(after) => {
+                let chunk = writer.offsets(at, self.offsets.rows_after(*after));
+                let last = self.offsets.rows_after(*after).take(chunk.rows).last();
+                let next = match last {
+                    Some(row) if !chunk.last_of_table => {
+                        Cursor::Offsets(Some((row.queue, row.group)))
+                    }
+                    _ => Cursor::Topics(TopicId(0)),
+                };
+                (chunk, Some(next))
+            }
+            Cursor::Topics(from) => {
+                let rows = self
+                    .home
+                    .topics_from(*from)
+                    .map(|(topic, name, payload)| TopicRow {
+                        topic,
+                        name: name.to_owned(),
+                        payload: payload.to_vec(),
+                    });
+                let chunk = writer.topics(at, rows);
+                let last = self.home.topics_from(*from).take(chunk.rows).last();
+                let next = match last {
+                    Some((topic, ..)) if !chunk.last_of_table => {
+                        Cursor::Topics(TopicId(topic.0 + 1))
+                    }
+                    _ => Cursor::Groups(None),
+                };
+                (chunk, Some(next))
+            }
+            Cursor::Groups(after) => {
+                let rows = self.home.groups_after(after.as_deref());
+                let rows = rows.map(|(name, payload)| GroupRow {
+                    name: name.to_owned(),
+                    payload: payload.to_vec(),
+                });
+                let chunk = writer.groups(at, rows);
+                let last = self
+                    .home
+                    .groups_after(after.as_deref())
+                    .take(chunk.rows)
+                    .last();
+                let next = match last {
+                    Some((name, _)) if !chunk.last_of_table => {
+                        Some(Cursor::Groups(Some(name.to_owned())))
+                    }
+                    _ => None,
+                };
+                (chunk, next)
+            }
+        };
+        let more = next.is_some();
+        if let Some(next) = next {
+            building.cursor = next;
+        }
+        (chunk, more)
+    }
+
+    fn decide_retention(&mut self, free_bytes: u64) {
+        let size = self.log.segments.size;
+        let kept = self.log.segments.kept().len() + self.log.segments.ahead();
+        let space = Space {
+            own_bytes: kept as u64 * size,
+            free_bytes,
+            segment_bytes: size,
+            prepared: self.log.segments.ahead(),
+        };
+        let closed = self.log.segments.kept().len().saturating_sub(1);
+        let states = &self.keeper.manifest().states;
+        let ages = self.log.segments.kept().iter().take(closed).map(|segment| {
+            let end = LogOffset::of_segment(segment.number.next(), size);
+            let behind = |start: LogOffset| start >= end || start.split(size).0 > segment.number;
+            SegmentAge {
+                number: segment.number,
+                bytes: size,
+                last_store_ms: segment.last_store_ms,
+                free_to_go: segment.indexed
+                    && states.len() == 2
+                    && states.iter().all(|state| behind(state.start.end)),
+            }
+        });
+        let decision = self
+            .retention
+            .decide(ages.collect::<Vec<_>>(), space, self.now);
+        self.log.full = decision.fullness == Fullness::Full;
+        if let (None, Some(&segment)) = (self.keeper.retiring, decision.retire.first())
+            && self.phase == Phase::Running
+            && !self.read_only
+        {
+            self.keeper.retiring = Some(Retiring::Listing(segment));
+            self.link.ask(Request::BeginRetire(segment));
+        }
+    }
+
+    /// Queues lose their oldest records: the new minimums are in the log before the segment goes.
+    fn retire_queues(
+        &mut self,
+        segment: SegmentNumber,
+        minimums: &[(QueueNumber, u64)],
+        last: bool,
+    ) {
+        if self.keeper.retiring != Some(Retiring::Listing(segment)) {
+            return;
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let queues = &mut self.queues;
+        for part in minimums.chunks(OFFSETS_MAX) {
+            let moved = part.iter().filter_map(|&(queue, offset)| {
+                let row = queues.get_mut(queue)?;
+                row.min = row.min.max(offset.min(row.visible));
+                let offset = row.min;
+                Some(QueueMinimum { queue, offset })
+            });
+            let record = minimum_list(moved, &mut scratch);
+            // Refused for want of room, a replay finds the directory gone and the minimum with it.
+            let _ = Self::control_in(&mut self.log, &record, self.now);
+        }
+        self.scratch = scratch;
+        if last {
+            self.keeper.retiring = Some(Retiring::Draining(segment));
+            if let Some(segment) = self.log.segments.get_mut(segment) {
+                segment.retiring = true;
+            }
+        }
+    }
+
+    fn step_retirement(&mut self, io: &mut I) {
+        match self.keeper.retiring {
+            Some(Retiring::Draining(number)) => {
+                let reads = self.log.segments.get_mut(number).map_or(0, |s| s.reads);
+                if reads > 0 {
+                    return;
+                }
+                if let Some(segment) = self.log.segments.pop_oldest() {
+                    debug_assert_eq!(segment.number, number);
+                    io.release_file(segment.file);
+                }
+                if let Some(file) = self.indexes.remove(number) {
+                    io.release_file(file);
+                }
+                self.cold
+                    .forget_before(LogOffset::of_segment(number.next(), self.log.segments.size));
+                self.keeper.forget_before(number.next());
+                self.keeper.retiring = Some(Retiring::Publishing(number));
+            }
+            Some(Retiring::Publishing(number)) if self.keeper.manifest_is_durable() => {
+                self.link.ask(Request::Recycle(number));
+                self.keeper.retiring = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn step_stop(&mut self, writing: bool) {
+        match self.keeper.stop {
+            StopStage::Asked => self.keeper.stop = StopStage::Draining,
+            StopStage::Draining if self.log.is_quiet() && !self.cold.in_flight() => {
+                self.keeper.stop = if writing {
+                    StopStage::Checkpointing
+                } else {
+                    StopStage::Witnessing
+                };
+                if writing {
+                    self.step_checkpoint();
+                }
+            }
+            StopStage::Checkpointing
+                if self.keeper.checkpoint.is_idle()
+                    && self.keeper.manifest_is_durable()
+                    && self.log.is_quiet() =>
+            {
+                self.keeper.stop = StopStage::Witnessing;
+            }
+            _ => {}
+        }
+    }
+
+    fn finish_stop(&mut self) {
+        let told = self.keeper.run_to_begin().is_some()
+            || self.keeper.witness_is_durable(self.log.durable());
+        if told {
+            self.link.ask(Request::Stop);
+            self.phase = Phase::Stopped;
+        }
+    }
+}
