@@ -109,6 +109,8 @@ struct Parked {
     origin: Origin,
     frame: Bytes,
     missing: usize,
+    /// Its connection has ended: it is not handled again.
+    is_gone: bool,
 }
 
 #[derive(Debug)]
@@ -202,7 +204,17 @@ impl Home {
         entry.missing -= 1;
         if entry.missing == 0 {
             let entry = self.parked.remove(parked);
-            self.runnable.push_back((entry.origin, entry.frame));
+            if !entry.is_gone {
+                self.runnable.push_back((entry.origin, entry.frame));
+            }
+        }
+    }
+
+    fn forget_parked(&mut self, connection: ConnectionId) {
+        self.runnable
+            .retain(|(origin, _)| origin.connection != connection);
+        for (_, entry) in &mut self.parked {
+            entry.is_gone |= entry.origin.connection == connection;
         }
     }
 }
@@ -303,7 +315,9 @@ impl<I: Io> Context<'_, I> {
             origin: request.to.origin,
             frame: Bytes::copy_from_slice(request.frame),
             missing: changes.len(),
+            is_gone: false,
         });
+        self.front.is_known_to(request.to.origin.connection, HOME);
         for &change in changes {
             self.follow(change, Then::Unpark(parked));
         }
@@ -429,11 +443,13 @@ impl<I: Io> Context<'_, I> {
         close
     }
 
-    /// A connection that had sent heartbeats is gone.
+    /// A connection that had sent heartbeats is gone. Its parked requests go with it: a heartbeat
+    /// among them would bring back a member that is not there.
     pub fn client_gone(&mut self, connection: ConnectionId) {
         let Some(home) = &mut self.broker.home else {
             return;
         };
+        home.forget_parked(connection);
         let Home {
             registry, groups, ..
         } = &mut **home;

