@@ -297,11 +297,15 @@ impl<Q, R, W: Wake> Mailboxes<Q, R, W> {
 
     /// Last call of a turn: wakes the threads that got something and have not been told yet.
     pub fn flush<I: Io<Waker = W>>(&mut self, io: &mut I) {
+        self.ring_bells(|waker| io.wake(waker));
+    }
+
+    fn ring_bells(&mut self, mut wake: impl FnMut(&W)) {
         for link in self.links.iter_mut().flatten() {
             if std::mem::take(&mut link.touched) && !link.bell.rung.swap(true, Ordering::AcqRel) {
                 fence(Ordering::SeqCst);
                 match link.bell.waker.get() {
-                    Some(waker) => io.wake(waker),
+                    Some(waker) => wake(waker),
                     // Not at its first turn yet: tell it in a later flush.
                     None => {
                         link.bell.rung.store(false, Ordering::Release);
@@ -409,6 +413,27 @@ mod tests {
         all[2].begin();
         assert_eq!(all[2].next_reply(), Some((0, 99)));
         assert_eq!(all[2].unanswered(), 1);
+    }
+
+    #[test]
+    fn a_thread_is_woken_once_until_it_has_looked() {
+        let mut all = Mailboxes::<u32, u32, NoWake>::mesh(2, 8);
+        let wakes_of = |all: &mut Vec<Mailboxes<u32, u32, NoWake>>, request| {
+            assert_eq!(all[0].request(1, request), Ok(()));
+            let mut wakes = 0;
+            all[0].ring_bells(|_| wakes += 1);
+            wakes
+        };
+        assert_eq!(wakes_of(&mut all, 1), 0, "it has not had its first turn");
+        all[1].publish(NoWake);
+        assert_eq!(wakes_of(&mut all, 2), 1);
+        assert_eq!(wakes_of(&mut all, 3), 0, "it knows");
+        all[1].begin();
+        assert_eq!(std::iter::from_fn(|| all[1].next_request()).count(), 3);
+        let mut wakes = 0;
+        all[0].ring_bells(|_| wakes += 1);
+        assert_eq!(wakes, 0, "nothing new");
+        assert_eq!(wakes_of(&mut all, 4), 1);
     }
 
     #[test]
