@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
+pub mod config;
 pub mod connection;
 pub mod connections;
 pub mod context;
+pub mod control;
 pub mod data_version;
 pub mod dispatch;
+pub mod flags;
 pub mod front;
 pub mod handlers;
 pub mod home;
@@ -19,6 +22,7 @@ pub mod link;
 pub mod listener;
 pub mod mux;
 pub mod namesrv;
+pub mod properties_file;
 pub mod reply;
 pub mod service;
 pub mod shard;

@@ -56,6 +56,12 @@ pub const NAME_SERVER_KV_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const NAME_SERVERS_MAX: usize = 64;
 /// Longest answer accepted from a name server, in bytes.
 pub const NAME_SERVER_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most topics in one registration; more go in several, so that none outgrows a frame.
+pub const REGISTRATION_TOPICS_MAX: usize = 20_000;
+/// Log lines that wait to be written; more are counted only.
+pub const LOG_LINES_MAX: usize = 4096;
+/// Connections the kernel keeps for us until they are accepted.
+pub const LISTEN_BACKLOG: i32 = 1024;
 /// Longest configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 

@@ -1,0 +1,101 @@
+//! Listening sockets, bound before anything else is done: a busy port must not cost a recovery.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::limits::LISTEN_BACKLOG;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Another process has it.
+    #[error(
+        "{address} is in use by another process: stop that one, or choose another port with {setting}"
+    )]
+    InUse {
+        /// Which.
+        address: SocketAddr,
+        /// Where to choose it.
+        setting: &'static str,
+    },
+    /// A port below 1024 without the right to it.
+    #[error(
+        "{address} may not be listened on by this user: choose a port above 1023 with {setting}, or grant CAP_NET_BIND_SERVICE"
+    )]
+    Permission {
+        /// Which.
+        address: SocketAddr,
+        /// Where to choose it.
+        setting: &'static str,
+    },
+    /// No interface of this machine has it.
+    #[error("{address} is no address of this machine: correct bindAddress")]
+    NoSuchAddress {
+        /// Which.
+        address: SocketAddr,
+    },
+    /// Anything else.
+    #[error("cannot listen on {address}: {source}")]
+    Other {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Binds and listens. `setting` names where the port was chosen. The port is shared with nobody.
+pub fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, ListenError> {
+    bind(address).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse { address, setting },
+        io::ErrorKind::PermissionDenied => ListenError::Permission { address, setting },
+        io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress { address },
+        _ => ListenError::Other { address, source },
+    })
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // Only lets a port be taken whose last connections linger; two listeners still exclude each other.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loopback(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn a_busy_port_is_an_error_that_says_what_to_do() {
+        let first = listen(loopback(0), "listenPort").unwrap();
+        let address = first.local_addr().unwrap();
+        let error = listen(address, "listenPort").unwrap_err();
+        assert!(matches!(error, ListenError::InUse { .. }));
+        assert!(
+            error
+                .to_string()
+                .contains("choose another port with listenPort")
+        );
+        drop(first);
+        listen(address, "listenPort").unwrap();
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_named() {
+        let address = SocketAddr::from(([192, 0, 2, 1], 0));
+        let error = listen(address, "listenPort").unwrap_err();
+        assert!(matches!(error, ListenError::NoSuchAddress { .. }));
+    }
+}

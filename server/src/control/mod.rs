@@ -1,0 +1,7 @@
+//! The control plane of the server: what starts it, registers it, logs for it and stops it. None of
+//! it runs on a shard's thread.
+
+pub mod listen;
+pub mod log;
+pub mod registration;
+mod remoting;
