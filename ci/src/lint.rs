@@ -42,7 +42,7 @@ pub fn docs() -> Outcome {
 /// network does not reach; `cargo ci nightly` asks for them where it can.)
 pub fn deny() -> Outcome {
     ensure_cargo_deny()?;
-    let arguments = ["deny", "--offline", "check", "licenses", "bans", "sources"];
+    let arguments = ["deny", "check", "licenses", "bans", "sources"];
     run(command("cargo", &arguments), 2 * MINUTE)?;
     Ok("licences, bans and sources are clean".into())
 }

@@ -16,6 +16,8 @@ pub mod checksum;
 pub mod code;
 pub mod command;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod header;
 pub mod limits;
 pub mod message_id;

@@ -492,6 +492,7 @@ impl State {
         }
     }
 
+    /// Writes may arrive later, as on a ring; calls for names and lengths are over or not begun.
     fn orphan(&mut self, id: u64, process: u32) {
         let Some(operation) = self.in_flight.get_mut(&id) else {
             return;
@@ -499,23 +500,27 @@ impl State {
         if operation.process != process || matches!(operation.owner, Owner::Nobody(_)) {
             return;
         }
-        let rng = &mut self.device.rng;
-        let never = matches!(
+        let write = matches!(operation.request, Request::Write { .. });
+        let pending = matches!(
             operation.fault,
             Some(Fault::Never | Fault::PowerCut | Fault::Kill)
         );
-        match rng.below(4) {
+        let rng = &mut self.device.rng;
+        let landing = match rng.below(4) {
             0 => {
                 let description = operation.request.description();
                 self.in_flight.remove(&id);
                 self.device.end(description);
                 return;
             }
-            1 => operation.owner = Owner::Nobody(Landing::Partly),
-            2 => operation.owner = Owner::Nobody(Landing::Cached),
-            _ => operation.owner = Owner::Nobody(Landing::Whole),
-        }
-        if never {
+            1 if write => Landing::Partly,
+            2 => Landing::Cached,
+            _ => Landing::Whole,
+        };
+        operation.owner = Owner::Nobody(landing);
+        if !write {
+            self.land_operation(id);
+        } else if pending {
             let (low, high) = self.faults.latency.flush_ns;
             let delay = rng.between(low, high);
             self.at(self.now_ns + delay, Event::Land(id));

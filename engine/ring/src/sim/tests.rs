@@ -696,7 +696,7 @@ fn echo_all(
 
 #[test]
 fn bytes_cross_the_network_in_order_and_in_pieces_at_the_readers_pace() {
-    for seed in 0..50 {
+    for seed in 0..15 {
         let faults = Faults {
             no_buffers: 100_000,
             ..Faults::default()
@@ -709,7 +709,7 @@ fn bytes_cross_the_network_in_order_and_in_pieces_at_the_readers_pace() {
         let clients: Vec<(SimClient, Vec<u8>)> = (0..3u32)
             .map(|n| {
                 let client = world.connect(10911);
-                let bytes: Vec<u8> = (0..300_000u32)
+                let bytes: Vec<u8> = (0..100_000u32)
                     .map(|i| ((i * (n + 3)) >> 3) as u8)
                     .collect();
                 client.send(bytes.clone());
@@ -817,7 +817,7 @@ fn story(seed: u64) -> u64 {
     for name in ["a", "b", "c"] {
         let disk = world.disk(process);
         world.spawn(process, async move {
-            for round in 0..20u64 {
+            for round in 0..6u64 {
                 let Ok(file) = disk.open(Path::new(name), OpenMode::CreateOrTruncate).await else {
                     continue;
                 };
@@ -828,7 +828,7 @@ fn story(seed: u64) -> u64 {
         });
     }
     let client = world.connect(2);
-    client.send(vec![7; 100_000]);
+    client.send(vec![7; 20_000]);
     let stop = world.choose_below(400);
     for step in 0.. {
         match world.step() {
@@ -844,9 +844,14 @@ fn story(seed: u64) -> u64 {
         }
     }
     for path in world.files() {
-        for byte in world.contents(&path).expect("there") {
-            world.note(u64::from(byte), "");
+        let mut sum = 0u64;
+        for chunk in world.contents(&path).expect("there").chunks_exact(8) {
+            let number = chunk
+                .first_chunk::<8>()
+                .map_or(0, |c| u64::from_le_bytes(*c));
+            sum = sum.rotate_left(5) ^ number;
         }
+        world.note(sum, "");
     }
     world.trace_hash()
 }

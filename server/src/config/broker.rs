@@ -1,0 +1,280 @@
+//! A broker's settings.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::values::addresses;
+use super::{ConfigError, Values, apache_keys, keys, machine};
+use crate::broker::system_topics::SystemTopicSettings;
+
+/// See the module; what each means is in [`keys::BROKER`].
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// `brokerClusterName`.
+    pub cluster: String,
+    /// `brokerName`.
+    pub name: String,
+    /// `brokerId`.
+    pub id: i64,
+    /// `brokerIP1`.
+    pub address: IpAddr,
+    /// `brokerIP2`.
+    pub ha_address: IpAddr,
+    /// `bindAddress`.
+    pub bind_address: IpAddr,
+    /// `listenPort`; 0 takes any.
+    pub port: u16,
+    /// `haListenPort`; `None` is the port after `port`.
+    pub ha_port: Option<u16>,
+    /// `namesrvAddr`: `host:port` each.
+    pub name_servers: Vec<String>,
+    /// The store.
+    pub store: StoreConfig,
+    /// `autoCreateTopicEnable`.
+    pub auto_create_topics: bool,
+    /// `autoCreateSubscriptionGroup`.
+    pub auto_create_groups: bool,
+    /// `defaultTopicQueueNums`.
+    pub default_topic_queues: u32,
+    /// `traceTopicEnable`.
+    pub trace_topic: bool,
+    /// `traceOn`.
+    pub trace_on: bool,
+    /// `regionId`.
+    pub region: String,
+    /// `maxMessageSize`, in bytes.
+    pub message_bytes_max: usize,
+    /// `syncFlushTimeout`.
+    pub store_timeout: Duration,
+    /// `registerNameServerPeriod`.
+    pub register_period: Duration,
+    /// `brokerPermission` has its bit 4.
+    pub is_readable: bool,
+    /// `brokerPermission` has its bit 2.
+    pub is_writable: bool,
+    /// `longPollingEnable`.
+    pub long_polling: bool,
+    /// All settings as text, for `-p` and for 26.
+    pub values: Values,
+}
+
+/// What a broker's settings say of its store; `None` leaves a choice to the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// `storePathRootDir`.
+    pub folder: PathBuf,
+    /// `ringmq.shards`.
+    pub shards: Option<u8>,
+    /// `mappedFileSizeCommitLog`, in bytes.
+    pub segment_bytes: u64,
+    /// `flushDiskType` is `SYNC_FLUSH`.
+    pub is_sync_flush: bool,
+    /// `fileReservedTime`.
+    pub kept_for: Duration,
+    /// `ringmq.retentionBytes`, per shard.
+    pub kept_bytes: Option<u64>,
+    /// `ringmq.hotTailBytes`, per shard.
+    pub hot_tail_bytes: Option<usize>,
+    /// `ringmq.coldBytes`, per shard.
+    pub cold_bytes: Option<usize>,
+    /// `ringmq.blocksInFlight`.
+    pub blocks_in_flight: usize,
+    /// `ringmq.lockWaitSeconds`.
+    pub lock_wait: Duration,
+    /// `ringmq.pinThreads`.
+    pub pin_threads: bool,
+}
+
+/// Where a broker runs decides some of its defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `ringmq broker`: as Apache's, reachable from everywhere.
+    Network,
+    /// `ringmq standalone`: on this machine only.
+    Loopback,
+}
+
+impl BrokerConfig {
+    /// The table of a broker's settings with nothing said yet.
+    pub fn values() -> Values {
+        Values::new(keys::BROKER, apache_keys::BROKER)
+    }
+
+    /// Fills in what is not said and takes the rest as said.
+    pub fn new(mut values: Values, place: Place) -> Result<Self, ConfigError> {
+        fill(&mut values, place)?;
+        let ip = |key| values.ip(key).ok_or(ConfigError::Unset { key });
+        let permission: u32 = values.number("brokerPermission");
+        let config = Self {
+            cluster: values.text("brokerClusterName").to_owned(),
+            name: values.text("brokerName").to_owned(),
+            id: values.number("brokerId"),
+            address: ip("brokerIP1")?,
+            ha_address: ip("brokerIP2")?,
+            bind_address: ip("bindAddress")?,
+            port: values.number("listenPort"),
+            ha_port: values
+                .int("haListenPort")
+                .and_then(|p| u16::try_from(p).ok()),
+            name_servers: addresses(values.text("namesrvAddr"))
+                .map(str::to_owned)
+                .collect(),
+            store: StoreConfig::new(&values),
+            auto_create_topics: values.is("autoCreateTopicEnable"),
+            auto_create_groups: values.is("autoCreateSubscriptionGroup"),
+            default_topic_queues: values.number("defaultTopicQueueNums"),
+            trace_topic: values.is("traceTopicEnable"),
+            trace_on: values.is("traceOn"),
+            region: values.text("regionId").to_owned(),
+            message_bytes_max: values.number("maxMessageSize"),
+            store_timeout: Duration::from_millis(values.number("syncFlushTimeout")),
+            register_period: Duration::from_millis(values.number("registerNameServerPeriod")),
+            is_readable: permission & 4 != 0,
+            is_writable: permission & 2 != 0,
+            long_polling: values.is("longPollingEnable"),
+            values,
+        };
+        Ok(config)
+    }
+
+    /// What clients are told to connect to, once the port is known.
+    pub fn advertised(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.address, port)
+    }
+
+    /// What slaves are told to connect to, once the port is known.
+    pub fn ha_advertised(&self, port: u16) -> SocketAddr {
+        let after = port.checked_add(1).unwrap_or(0);
+        SocketAddr::new(self.ha_address, self.ha_port.unwrap_or(after))
+    }
+
+    /// What the system topics depend on.
+    pub fn system_topics(&self) -> SystemTopicSettings {
+        SystemTopicSettings {
+            cluster: self.cluster.clone(),
+            broker: self.name.clone(),
+            auto_create: self.auto_create_topics,
+            default_queues: self.default_topic_queues,
+            trace: self.trace_topic,
+        }
+    }
+
+    /// `SYNC_FLUSH` or `ASYNC_FLUSH`.
+    pub fn flush_mode(&self) -> &'static str {
+        if self.store.is_sync_flush {
+            "SYNC_FLUSH"
+        } else {
+            "ASYNC_FLUSH"
+        }
+    }
+}
+
+fn fill(values: &mut Values, place: Place) -> Result<(), ConfigError> {
+    let loopback = Ipv4Addr::LOCALHOST.to_string();
+    match place {
+        Place::Loopback => {
+            values.fill("bindAddress", loopback.as_str());
+            values.fill("brokerIP1", loopback);
+            values.fill("brokerName", "broker-a");
+            values.fill("storePathRootDir", "ringmq-data");
+        }
+        Place::Network => {
+            values.fill("bindAddress", Ipv4Addr::UNSPECIFIED.to_string());
+            values.fill("brokerName", machine::host_name());
+            if values.text("brokerIP1").is_empty() {
+                values.fill("brokerIP1", machine::first_address().to_string());
+            }
+            if values.text("storePathRootDir").is_empty() {
+                let key = "storePathRootDir";
+                let home = machine::home_folder().ok_or(ConfigError::Unset { key })?;
+                let folder = home.join("ringmq").join("store");
+                values.fill(key, folder.to_string_lossy());
+            }
+        }
+    }
+    let address = values.text("brokerIP1").to_owned();
+    values.fill("brokerIP2", address);
+    Ok(())
+}
+
+impl StoreConfig {
+    fn new(values: &Values) -> Self {
+        let shards: u8 = values.number("ringmq.shards");
+        let hours: u64 = values.number("fileReservedTime");
+        let bytes: u64 = values.number("ringmq.retentionBytes");
+        let memory = |key| {
+            values
+                .int(key)
+                .and_then(|bytes| usize::try_from(bytes).ok())
+        };
+        Self {
+            folder: PathBuf::from(values.text("storePathRootDir")),
+            shards: (shards > 0).then_some(shards),
+            segment_bytes: values.number("mappedFileSizeCommitLog"),
+            is_sync_flush: values.text("flushDiskType") != "ASYNC_FLUSH",
+            kept_for: Duration::from_secs(hours * 3600),
+            kept_bytes: (bytes > 0).then_some(bytes),
+            hot_tail_bytes: memory("ringmq.hotTailBytes"),
+            cold_bytes: memory("ringmq.coldBytes"),
+            blocks_in_flight: values.number("ringmq.blocksInFlight"),
+            lock_wait: Duration::from_secs(values.number("ringmq.lockWaitSeconds")),
+            pin_threads: values.is("ringmq.pinThreads"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(place: Place, pairs: &[(&str, &str)]) -> BrokerConfig {
+        let mut values = BrokerConfig::values();
+        for (key, value) in pairs {
+            assert_eq!(values.set_named(key, value), Ok(None));
+        }
+        BrokerConfig::new(values, place).unwrap()
+    }
+
+    #[test]
+    fn a_standalone_broker_stays_on_loopback() {
+        let config = config(Place::Loopback, &[]);
+        assert!(config.bind_address.is_loopback() && config.address.is_loopback());
+        assert_eq!(config.name, "broker-a");
+        assert_eq!(config.flush_mode(), "SYNC_FLUSH");
+        assert_eq!(config.ha_advertised(10_911).port(), 10_912);
+    }
+
+    #[test]
+    fn a_broker_is_named_like_its_host_and_listens_everywhere() {
+        let config = config(Place::Network, &[("storePathRootDir", "/data")]);
+        assert_eq!(config.name, machine::host_name());
+        assert!(config.bind_address.is_unspecified());
+        assert_eq!(config.address, config.ha_address);
+        assert!(!config.address.is_unspecified());
+    }
+
+    #[test]
+    fn what_is_said_wins() {
+        let config = config(
+            Place::Loopback,
+            &[
+                ("brokerIP1", "192.0.2.7"),
+                ("flushDiskType", "ASYNC_FLUSH"),
+                ("fileReservedTime", "2"),
+                ("ringmq.shards", "3"),
+                ("brokerPermission", "4"),
+                ("namesrvAddr", "a:1; b.example:2;"),
+                ("mapedFileSizeCommitLog", "8388608"),
+            ],
+        );
+        assert_eq!(config.advertised(1).to_string(), "192.0.2.7:1");
+        assert_eq!(config.ha_address, config.address);
+        assert!(!config.store.is_sync_flush);
+        assert_eq!(config.store.kept_for, Duration::from_secs(7200));
+        assert_eq!(config.store.shards, Some(3));
+        assert_eq!(config.store.segment_bytes, 8_388_608);
+        assert!(config.is_readable && !config.is_writable);
+        assert_eq!(config.name_servers, ["a:1", "b.example:2"]);
+    }
+}

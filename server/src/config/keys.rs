@@ -1,0 +1,347 @@
+//! The table of settings: what each is called, what it may be, what it is when nothing is said.
+//! Parsing, checking, `-p` and `-m` all go by this table.
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text without line breaks.
+    Text,
+    /// A name of letters, digits, `_` and `-`: it becomes part of topic names.
+    Name,
+    /// `true` or `false`.
+    Bool,
+    /// A whole number between two, inclusive.
+    Int(i64, i64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// An IP address.
+    Ip,
+    /// `host:port`, several separated by `;`.
+    Addresses,
+    /// A folder or file.
+    Path,
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name in files and in `-p`.
+    pub name: &'static str,
+    /// Older spelling that is read too.
+    pub alias: Option<&'static str>,
+    /// What it may be.
+    pub kind: Kind,
+    /// Its value when nothing is said; empty where it depends on the machine or on another setting.
+    pub default: &'static str,
+    /// Whether it can be changed while the process runs.
+    pub is_live: bool,
+    /// Whether `-m` prints it.
+    pub is_important: bool,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
+    Key {
+        name,
+        alias: None,
+        kind,
+        default,
+        is_live: false,
+        is_important: false,
+        meaning,
+    }
+}
+
+const fn important(key: Key) -> Key {
+    Key {
+        is_important: true,
+        ..key
+    }
+}
+
+const fn also_called(key: Key, alias: &'static str) -> Key {
+    Key {
+        alias: Some(alias),
+        ..key
+    }
+}
+
+const PORT: Kind = Kind::Int(0, 65_535);
+
+/// Settings of `ringmq broker` and of the broker in `ringmq standalone`, sorted by name.
+pub const BROKER: &[Key] = &[
+    key(
+        "autoCreateSubscriptionGroup",
+        Kind::Bool,
+        "true",
+        "Create a consumer group at its first use.",
+    ),
+    important(key(
+        "autoCreateTopicEnable",
+        Kind::Bool,
+        "true",
+        "Create a topic at the first send to it.",
+    )),
+    key(
+        "bindAddress",
+        Kind::Ip,
+        "",
+        "Address to listen on: 0.0.0.0 for a broker, 127.0.0.1 standalone.",
+    ),
+    important(key(
+        "brokerClusterName",
+        Kind::Name,
+        "DefaultCluster",
+        "Cluster the broker belongs to.",
+    )),
+    important(key(
+        "brokerIP1",
+        Kind::Ip,
+        "",
+        "Address that clients are told: the machine's first one for a broker, 127.0.0.1 standalone.",
+    )),
+    important(key(
+        "brokerIP2",
+        Kind::Ip,
+        "",
+        "Address of the replication port: that of brokerIP1.",
+    )),
+    important(key(
+        "brokerId",
+        Kind::Int(0, 0),
+        "0",
+        "0 is a master, the only role there is yet.",
+    )),
+    important(key(
+        "brokerName",
+        Kind::Name,
+        "",
+        "Name of the broker: the host's for a broker, broker-a standalone.",
+    )),
+    key(
+        "brokerPermission",
+        Kind::Int(0, 6),
+        "6",
+        "2 writable, 4 readable, 6 both.",
+    ),
+    important(key(
+        "brokerRole",
+        Kind::Choice(&["ASYNC_MASTER"]),
+        "ASYNC_MASTER",
+        "The only role there is yet.",
+    )),
+    key(
+        "defaultTopicQueueNums",
+        Kind::Int(1, 1024),
+        "8",
+        "Queues of the template topic; clients ask for 4 of them.",
+    ),
+    key(
+        "deleteWhen",
+        Kind::Text,
+        "04",
+        "Taken for compatibility: old segments go in small steps at any hour.",
+    ),
+    important(key(
+        "fileReservedTime",
+        Kind::Int(1, 87_600),
+        "72",
+        "Hours that messages are kept.",
+    )),
+    important(key(
+        "flushDiskType",
+        Kind::Choice(&["SYNC_FLUSH", "ASYNC_FLUSH"]),
+        "SYNC_FLUSH",
+        "When a send is acknowledged: SYNC_FLUSH survives a power cut, ASYNC_FLUSH the death of the process.",
+    )),
+    key(
+        "haListenPort",
+        PORT,
+        "",
+        "Replication port that name servers are told: listenPort + 1.",
+    ),
+    important(key(
+        "listenPort",
+        PORT,
+        "10911",
+        "Port for clients; the one two below is served too. 0 takes any.",
+    )),
+    key(
+        "longPollingEnable",
+        Kind::Bool,
+        "true",
+        "Hold pulls that find nothing until something comes.",
+    ),
+    also_called(
+        key(
+            "mappedFileSizeCommitLog",
+            Kind::Int(4_194_304, 4_294_963_200),
+            "268435456",
+            "Bytes of a log segment of a new store.",
+        ),
+        "mapedFileSizeCommitLog",
+    ),
+    key(
+        "maxMessageSize",
+        Kind::Int(1, 16_777_216),
+        "4194304",
+        "Longest message body in bytes.",
+    ),
+    important(key(
+        "namesrvAddr",
+        Kind::Addresses,
+        "",
+        "Name servers to register with.",
+    )),
+    key(
+        "regionId",
+        Kind::Text,
+        "DefaultRegion",
+        "Region that message traces carry.",
+    ),
+    key(
+        "registerNameServerPeriod",
+        Kind::Int(10_000, 60_000),
+        "30000",
+        "Milliseconds between registrations.",
+    ),
+    key(
+        "ringmq.blocksInFlight",
+        Kind::Int(1, 64),
+        "1",
+        "Log blocks on their way to the disk at once.",
+    ),
+    key(
+        "ringmq.coldBytes",
+        Kind::Int(2_097_152, 17_179_869_184),
+        "",
+        "Memory for reads from the disk, per shard; a built-in size when not set.",
+    ),
+    key(
+        "ringmq.hotTailBytes",
+        Kind::Int(1_048_576, 68_719_476_736),
+        "",
+        "Memory for the newest messages, per shard; a built-in size when not set.",
+    ),
+    key(
+        "ringmq.lockWaitSeconds",
+        Kind::Int(0, 3600),
+        "30",
+        "How long to wait for a data folder that another broker still holds.",
+    ),
+    key(
+        "ringmq.pinThreads",
+        Kind::Bool,
+        "true",
+        "Pin each shard's thread to a core.",
+    ),
+    key(
+        "ringmq.retentionBytes",
+        Kind::Int(0, i64::MAX),
+        "0",
+        "Bytes of log kept per shard; 0 for no bound but the time.",
+    ),
+    key(
+        "ringmq.shards",
+        Kind::Int(0, 16),
+        "0",
+        "Shards of a new store; 0 for half of the cores. An existing store keeps its own.",
+    ),
+    important(key(
+        "storePathRootDir",
+        Kind::Path,
+        "",
+        "Data folder: ringmq/store in the home folder for a broker, ringmq-data standalone.",
+    )),
+    key(
+        "syncFlushTimeout",
+        Kind::Int(1, 600_000),
+        "5000",
+        "Milliseconds after which a send that is not durable yet is answered with FLUSH_DISK_TIMEOUT.",
+    ),
+    key(
+        "traceOn",
+        Kind::Bool,
+        "true",
+        "Tell producers to send message traces.",
+    ),
+    key(
+        "traceTopicEnable",
+        Kind::Bool,
+        "false",
+        "Create the topic for message traces.",
+    ),
+];
+
+/// Settings of `ringmq namesrv`, sorted by name.
+pub const NAME_SERVER: &[Key] = &[
+    important(key(
+        "bindAddress",
+        Kind::Ip,
+        "0.0.0.0",
+        "Address to listen on.",
+    )),
+    key(
+        "enableAllTopicList",
+        Kind::Bool,
+        "true",
+        "Answer requests for the list of all topics.",
+    ),
+    key(
+        "enableTopicList",
+        Kind::Bool,
+        "true",
+        "Answer requests for other lists of topics.",
+    ),
+    important(key(
+        "kvConfigPath",
+        Kind::Path,
+        "",
+        "File that keeps the KV configuration; in memory only when not set.",
+    )),
+    important(key(
+        "listenPort",
+        PORT,
+        "9876",
+        "Port for brokers and clients. 0 takes any.",
+    )),
+    key(
+        "orderMessageEnable",
+        Kind::Bool,
+        "false",
+        "Add the order configuration to routes.",
+    ),
+    key(
+        "returnOrderTopicConfigToBroker",
+        Kind::Bool,
+        "true",
+        "Tell brokers the order configuration when they register.",
+    ),
+];
+
+/// Finds a key by its name or its older spelling.
+pub fn find(table: &'static [Key], name: &str) -> Option<&'static Key> {
+    table
+        .iter()
+        .find(|key| key.name == name || key.alias == Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_sorted_and_no_key_is_listed_as_without_effect() {
+        let lists = [
+            (BROKER, super::super::apache_keys::BROKER),
+            (NAME_SERVER, super::super::apache_keys::NAME_SERVER),
+        ];
+        for (table, without_effect) in lists {
+            assert!(table.is_sorted_by_key(|key| key.name));
+            assert!(without_effect.is_sorted());
+            let both = |key: &&Key| without_effect.binary_search(&key.name).is_ok();
+            assert!(!table.iter().any(|key| both(&key)));
+        }
+    }
+}

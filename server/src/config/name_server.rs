@@ -1,0 +1,72 @@
+//! A name server's settings.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use super::{ConfigError, Values, apache_keys, keys};
+use crate::namesrv::NameServerSettings;
+
+/// See the module; what each means is in [`keys::NAME_SERVER`].
+#[derive(Clone, Debug)]
+pub struct NameServerConfig {
+    /// `bindAddress`.
+    pub bind_address: IpAddr,
+    /// `listenPort`; 0 takes any.
+    pub port: u16,
+    /// `kvConfigPath`; `None` keeps the KV configuration in memory only.
+    pub kv_path: Option<PathBuf>,
+    /// What the routing table and its requests go by.
+    pub settings: NameServerSettings,
+    /// All settings as text, for `-p`.
+    pub values: Values,
+}
+
+impl NameServerConfig {
+    /// The table of a name server's settings with nothing said yet.
+    pub fn values() -> Values {
+        Values::new(keys::NAME_SERVER, apache_keys::NAME_SERVER)
+    }
+
+    /// Takes the settings as said.
+    pub fn new(values: Values) -> Result<Self, ConfigError> {
+        let key = "bindAddress";
+        let path = values.text("kvConfigPath");
+        Ok(Self {
+            bind_address: values.ip(key).ok_or(ConfigError::Unset { key })?,
+            port: values.number("listenPort"),
+            kv_path: (!path.is_empty()).then(|| PathBuf::from(path)),
+            settings: NameServerSettings {
+                order_message: values.is("orderMessageEnable"),
+                return_order_topic_config: values.is("returnOrderTopicConfigToBroker"),
+                all_topic_list: values.is("enableAllTopicList"),
+                topic_list: values.is("enableTopicList"),
+                properties: values.to_properties(false),
+            },
+            values,
+        })
+    }
+
+    /// Where to listen.
+    pub fn bind(&self) -> SocketAddr {
+        SocketAddr::new(self.bind_address, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_apaches() {
+        let config = NameServerConfig::new(NameServerConfig::values()).unwrap();
+        assert_eq!(config.bind().to_string(), "0.0.0.0:9876");
+        assert_eq!(
+            NameServerSettings {
+                properties: String::new(),
+                ..config.settings.clone()
+            },
+            NameServerSettings::default()
+        );
+        assert!(config.settings.properties.contains("listenPort=9876\n"));
+    }
+}
