@@ -1,2 +1,0 @@
-//! ringmq-admin: daily administration and the offline doctor
-#![forbid(unsafe_code)]
