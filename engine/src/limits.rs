@@ -33,6 +33,8 @@ pub const UNWRITTEN_BYTES_MAX: u64 = 32 << 20;
 pub const SEGMENTS_AHEAD: usize = 2;
 /// Extent in which a new store's first segment is zeroed ahead of its head.
 pub const FIRST_EXTENT_BYTES: u64 = 4 << 20;
+/// Retired log files kept for use again; further ones are removed.
+pub const SPARE_SEGMENTS_MAX: usize = 4;
 /// Frozen indexes that may wait for their index segments before appends are refused as busy.
 pub const FROZEN_INDEXES_MAX: usize = 2;
 

@@ -2,12 +2,12 @@
 //! when damaged. The shard reads them by itself; see [`crate::index`].
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use ringmq_ring::{AlignedBuf, Disk, OpenMode};
 
 use crate::block::{BlockHeader, LogIdentity};
+use crate::control::segment_files::remove_slowly;
 use crate::error::Error;
 use crate::index::builder::{Wanted, footer_matches};
 use crate::index::header::TooLarge;
@@ -16,9 +16,7 @@ use crate::index::rebuild::{Contradiction, Rebuild, Rebuilt};
 use crate::index::row::Links;
 use crate::index::segment::RowFind;
 use crate::index::{Builder, Damage, DirectoryScan, Header, Identity, IndexSet, OpenSegment, Row};
-use crate::limits::{
-    INDEX_CACHE_PAGES, INDEX_OPEN_WHILE_BUILDING, INDEX_SHRINK_BYTES, INDEX_WRITE_BYTES,
-};
+use crate::limits::{INDEX_CACHE_PAGES, INDEX_OPEN_WHILE_BUILDING, INDEX_WRITE_BYTES};
 use crate::queue::ActiveIndex;
 use crate::types::{LogOffset, QueueNumber, SegmentNumber, ShardIndex};
 
@@ -121,13 +119,32 @@ impl<D: Disk> IndexFiles<D> {
         let mode = OpenMode::CreateOrTruncate;
         let file = self.disk.open(&unfinished, mode).await;
         let file = file.map_err(Error::io("create", &unfinished))?;
-        let header = self.write_pages(index, oldest, &unfinished, &file).await?;
-        let flushed = self.disk.flush(&file).await;
-        flushed.map_err(Error::io("flush", &unfinished))?;
-        let renamed = self.disk.rename(&unfinished, &path).await;
-        renamed.map_err(Error::io("rename", &unfinished))?;
-        self.sync_folder().await?;
-        Ok(OpenSegment::new(header, file))
+        match self.write_whole(index, oldest, &unfinished, &file).await {
+            Ok(header) => {
+                let renamed = self.disk.rename(&unfinished, &path).await;
+                renamed.map_err(Error::io("rename", &unfinished))?;
+                self.sync_folder().await?;
+                Ok(OpenSegment::new(header, file))
+            }
+            Err(error) => {
+                // The next try takes a new file: this one is not to be trusted any more.
+                let _ = self.disk.remove(&unfinished).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn write_whole(
+        &self,
+        index: &ActiveIndex,
+        oldest: SegmentNumber,
+        path: &PathBuf,
+        file: &D::File,
+    ) -> Result<Header, IndexError> {
+        let header = self.write_pages(index, oldest, path, file).await?;
+        let flushed = self.disk.flush(file).await;
+        flushed.map_err(Error::io("flush", path))?;
+        Ok(header)
     }
 
     async fn write_pages(
@@ -208,25 +225,9 @@ impl<D: Disk> IndexFiles<D> {
         Ok(())
     }
 
-    /// Removes a retired index segment, its space given back in small steps so that commits beside
-    /// it do not wait for the file system.
+    /// Removes a retired index segment.
     pub async fn remove(&self, segment: SegmentNumber) -> Result<(), Error> {
-        let path = self.path(segment);
-        let file = match self.disk.open(&path, OpenMode::Existing).await {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::io("open", path)(error)),
-        };
-        let len = self.disk.len(&file).await;
-        let mut len = len.map_err(Error::io("measure", &path))?;
-        while len > 0 {
-            len = len.saturating_sub(INDEX_SHRINK_BYTES);
-            let shrunk = self.disk.set_len(&file, len).await;
-            shrunk.map_err(Error::io("shrink", &path))?;
-            self.disk.pause(SHRINK_PAUSE).await;
-        }
-        let removed = self.disk.remove(&path).await;
-        removed.map_err(Error::io("remove", path))
+        remove_slowly(&self.disk, self.path(segment)).await
     }
 
     /// The entries of a log segment out of its file `log`. `next_log` is the file of the segment
@@ -292,8 +293,6 @@ impl<D: Disk> IndexFiles<D> {
         }
     }
 }
-
-const SHRINK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Rows of older index segments, for the links of a new one. Queues come sorted, so pages of one
 /// directory are read about once each.

@@ -2,3 +2,9 @@
 
 pub mod index_files;
 pub mod link;
+pub mod segment_files;
+pub mod state_files;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
