@@ -1,0 +1,5 @@
+mod damage;
+mod log_builder;
+mod refusals;
+mod restarts;
+mod summary;
