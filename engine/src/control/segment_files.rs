@@ -1,8 +1,9 @@
 //! Log files before the shard gets them and after it has done with them: zeroed and flushed ahead of
 //! use, so that a durable write touches no metadata, and recycled by rename.
 //!
-//! A file is made under the name `spare-<n>.log`, and renamed to `<16 hex>.log` when it is whole. Only the
-//! first segment of a new store gets its name, and goes to the shard, when its first extent is ready.
+//! A file is made under the name `spare-<n>.log`, and renamed to `<16 hex>.log` when it is whole. Only a
+//! segment that the shard waits for, the first one of a new store, gets its name at once and goes to the
+//! shard when its first extent is ready.
 
 use std::collections::BTreeSet;
 use std::io;

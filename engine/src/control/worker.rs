@@ -17,7 +17,7 @@ use crate::control::segment_files::{Preparation, Progress, SegmentFiles, remove_
 use crate::control::state_files::StateFiles;
 use crate::error::Error;
 use crate::index::OpenSegment;
-use crate::limits::{CONTROL_RING, SEGMENTS_AHEAD};
+use crate::limits::{CONTROL_RING, RETENTION_PERIOD_MS, SEGMENTS_AHEAD};
 use crate::types::{QueueNumber, SegmentNumber};
 
 /// What the control plane of a shard begins with.
@@ -57,6 +57,8 @@ pub struct Worker<D: Disk, W> {
     folder: PathBuf,
     /// Steps taken.
     looks: u32,
+    /// The shard is to be told the free space.
+    space_due: bool,
     oldest: SegmentNumber,
     next: SegmentNumber,
     /// The segment that takes blocks, or will.
@@ -82,8 +84,8 @@ pub enum Stepped {
 
 /// Between two looks at a link with nothing to do.
 pub const IDLE_PAUSE: Duration = Duration::from_millis(5);
-/// Steps between two reports of the free space: about two seconds when there is nothing else to do.
-const SPACE_LOOKS: u32 = 400;
+/// Steps between two reports of the free space.
+const SPACE_LOOKS: u32 = (RETENTION_PERIOD_MS / IDLE_PAUSE.as_millis() as u64) as u32;
 /// After a reply: the shard gets a turn for each.
 const REPLY_PAUSE: Duration = Duration::from_millis(1);
 /// Idle looks between two tries to find space.
@@ -109,6 +111,7 @@ impl<D: Disk, W: Wake> Worker<D, W> {
             generations: start.generations,
             folder,
             looks: 0,
+            space_due: true,
             oldest: start.oldest,
             next: start.next,
             active: match start.fresh {
@@ -196,10 +199,12 @@ impl<D: Disk, W: Wake> Worker<D, W> {
         sent
     }
 
-    /// Every few seconds.
+    /// Once at the start, then every few seconds, and after each segment that has gone: the next one may
+    /// follow at once.
     async fn tell_space(&mut self) {
         self.looks = self.looks.wrapping_add(1);
-        if !self.looks.is_multiple_of(SPACE_LOOKS) || self.stopping {
+        self.space_due |= self.looks.is_multiple_of(SPACE_LOOKS);
+        if !std::mem::take(&mut self.space_due) || self.stopping {
             return;
         }
         let free = self.disk.free_bytes(&self.folder).await;
@@ -349,6 +354,7 @@ impl<D: Disk, W: Wake> Worker<D, W> {
         self.warn("remove an index segment", removed);
         let recycled = self.segments.recycle(segment).await;
         self.warn("recycle a log segment", recycled);
+        self.space_due = true;
     }
 
     /// One step towards having all segments ready that should be; whether there was one to do.
@@ -389,8 +395,8 @@ impl<D: Disk, W: Wake> Worker<D, W> {
     }
 
     async fn begin_segment(&mut self) -> Result<Preparation<D::File>, Error> {
-        // The first segment of a store: nobody should wait for all of it.
-        let early = self.next == SegmentNumber(0);
+        // The shard has nothing to write to: it should not wait for all of the segment.
+        let early = self.next == self.active && self.segments.spares() == 0;
         self.segments.begin(self.next, early).await
     }
 
