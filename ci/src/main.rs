@@ -10,6 +10,7 @@ mod failure;
 mod fuzz;
 mod java;
 mod lint;
+mod perf;
 mod process;
 mod root;
 mod sim;
@@ -58,6 +59,8 @@ enum Command {
     Crash(crash::Options),
     /// Apache's own Java clients against the built broker.
     Java(java::Options),
+    /// RingMQ, the null broker and Apache RocketMQ under the same load, in interleaved rounds.
+    Perf(perf::Options),
     /// The fuzz targets for a short while each.
     Fuzz(fuzz::Options),
 }
@@ -75,6 +78,7 @@ fn main() -> std::process::ExitCode {
         Command::Planted(options) => sim::planted(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Java(options) => java::run(&options),
+        Command::Perf(options) => perf::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };
     match outcome {
