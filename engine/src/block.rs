@@ -15,8 +15,10 @@ use thiserror::Error;
 use crate::types::{LogOffset, QueueNumber, ShardIndex};
 
 mod damaged;
+mod record_crc;
 
 pub use damaged::{DamagedBlock, DamagedRecord};
+pub(crate) use record_crc::record_crc;
 
 /// Bytes before the first record.
 pub const HEADER_BYTES: usize = 128;
@@ -316,7 +318,7 @@ impl BlockBuilder {
     /// Takes the lent bytes in as a record of `queue`, stored at `store_ms`.
     pub fn commit(&mut self, queue: QueueNumber, store_ms: i64) -> Placed {
         let within_block = self.next_within_block();
-        let crc = crc32c::crc32c(self.slot());
+        let crc = record_crc(self.slot());
         let len = self.slot_len as u32;
         if self.entries.is_empty() {
             self.first_ms = store_ms;
@@ -728,7 +730,7 @@ impl<'a> BlockView<'a> {
             if check != entry.check(identity.seed, index) || next > end {
                 return Err(BlockFault::ListChecksum);
             }
-            if crc32c::crc32c(&self.block[start..next]) != entry.crc {
+            if record_crc(&self.block[start..next]) != entry.crc {
                 return Err(BlockFault::RecordChecksum { index });
             }
             start = next;

@@ -1,7 +1,9 @@
 //! What can still be read of a damaged block: every record that matches its own list entry, and
 //! the queues of those that do not.
 
-use super::{BlockHeader, ENTRY_BYTES, Entry, FOOTER_BYTES, Footer, HEADER_BYTES, LogIdentity};
+use super::{
+    BlockHeader, ENTRY_BYTES, Entry, FOOTER_BYTES, Footer, HEADER_BYTES, LogIdentity, record_crc,
+};
 use crate::types::{LogOffset, QueueNumber};
 use ringmq_ring::ALIGNMENT;
 
@@ -166,5 +168,5 @@ fn matches_entry(record: &DamagedRecord, block: &[u8]) -> bool {
     let start = start as usize;
     block
         .get(start..start + record.len as usize)
-        .is_some_and(|bytes| crc32c::crc32c(bytes) == record.crc)
+        .is_some_and(|bytes| record_crc(bytes) == record.crc)
 }

@@ -181,6 +181,12 @@ impl GroupCommit {
         }
     }
 
+    /// Where the block with this sequence number begins.
+    pub(crate) fn position_of(&self, sequence: u64) -> Option<LogOffset> {
+        let block = self.blocks.iter().find(|block| block.sequence == sequence);
+        block.map(|block| block.at)
+    }
+
     /// Takes the oldest block out if its write is complete.
     pub(crate) fn pop_done(&mut self) -> Option<Box<Block>> {
         if self.in_flight == 0 || self.blocks.front()?.parts_left > 0 {

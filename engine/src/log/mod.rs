@@ -16,6 +16,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ringmq_ring::planted::{self, planted};
 use ringmq_ring::{FileId, Io, Moment};
 
 use crate::block::{self, LogIdentity, Placed, SealFields};
@@ -273,6 +274,22 @@ impl CommitLog {
         }
         self.commit.part_done(number);
         Ok(())
+    }
+
+    /// What nothing may do (promise 6): submits a block again whose write has failed.
+    pub(crate) fn write_again<I: Io>(&self, io: &mut I, number: u64) -> bool {
+        let Some(at) = self.commit.position_of(number) else {
+            return false;
+        };
+        let Some((start, bytes)) = self.hot.block_at(at) else {
+            return false;
+        };
+        let Some((segment, within)) = self.segments.locate(start) else {
+            return false;
+        };
+        let token = Operation::Block.token(number);
+        io.write_durable(segment.file, within, bytes.clone(), token);
+        true
     }
 
     /// Takes out the oldest block whose write is complete; with it the watermarks advance.
@@ -579,7 +596,10 @@ impl CommitLog {
             let token = Operation::Block.token(block.sequence);
             let position = within + from as u64;
             match self.durability {
-                Durability::Sync => io.write_durable(segment.file, position, part, token),
+                Durability::Sync if !planted(planted::ACK_BEFORE_FLUSH) => {
+                    io.write_durable(segment.file, position, part, token);
+                }
+                Durability::Sync => io.write(segment.file, position, part, token),
                 Durability::Async => io.write(segment.file, position, part, token),
             }
             block.parts_left += 1;

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use ringmq_ring::Io;
 
+use crate::block::record_crc;
 use crate::limits::{GROUP_OFFSETS_MAX, PULL_RECORDS_MAX, PULL_SCAN_MAX};
 use crate::pull::{Event, PullOutcome, PullRequest, PullResult, PullStatus, Ticket};
 use crate::queue::Entry;
@@ -311,7 +312,7 @@ impl<I: Io> Shard<I> {
             None => Scanned::Missing,
             Some((window, start)) => {
                 let end = start + entry.size as usize;
-                if crc32c::crc32c(&window[start..end]) != entry.crc32c {
+                if record_crc(&window[start..end]) != entry.crc32c {
                     return Scanned::Damaged(place);
                 }
                 task.found.push(window, start, end);

@@ -4,6 +4,7 @@
 use ringmq_protocol::RecordView;
 use ringmq_ring::Io;
 
+use crate::block::record_crc;
 use crate::index::{Step, TimeLookup, TimeOutcome};
 use crate::pull::{Boundary, OffsetOutcome, Ticket};
 use crate::queue::{ActiveIndex, Entry, TimeRange};
@@ -220,7 +221,7 @@ impl<I: Io> Shard<I> {
             None => self.cold.window_at(place, len)?,
         };
         let record = bytes.get(at..at + len)?;
-        if crc32c::crc32c(record) != entry.crc32c {
+        if record_crc(record) != entry.crc32c {
             // Its block's time will have to do.
             return Some(i64::MIN);
         }

@@ -1,6 +1,7 @@
 //! Completions: the watermarks advance, appends are acknowledged in their order, and waiting pulls are
 //! answered, all in the turn in which the completion is seen.
 
+use ringmq_ring::planted::{self, planted};
 use ringmq_ring::{AlignedBuf, Completion, Io, Payload};
 
 use crate::log::Block;
@@ -16,6 +17,13 @@ impl<I: Io> Shard<I> {
         };
         let result = completion.result;
         let done = match operation {
+            Operation::Block
+                if planted(planted::FAILED_WRITE_RETRIED)
+                    && result.is_err()
+                    && self.log.write_again(io, number) =>
+            {
+                Ok(())
+            }
             Operation::Block => self.log.block_part_done(number, result),
             Operation::Flush => self.log.flush_done(result),
             Operation::Witness => self.keeper.witness_written(result),
