@@ -56,10 +56,10 @@ pub(crate) struct Checkpoint {
 
 impl Checkpoint {
     /// After a start: `newest` is the newest published state file.
-    pub(crate) fn new(newest: Option<&StateGeneration>) -> Self {
+    pub(crate) fn new(newest: Option<&StateGeneration>, next_generation: u64) -> Self {
         Self {
             stage: Stage::Idle,
-            next_generation: newest.map_or(1, |state| state.generation + 1),
+            next_generation,
             last_start: newest.map_or(LogOffset(0), |state| state.start.end),
             last_bytes: newest.map_or(0, |state| state.bytes),
         }
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_state_file_is_published_only_once_durable_has_passed_it() {
         let identity = LogIdentity::new([1; 16], &[2; 16], ShardIndex(0), 1 << 20);
-        let mut checkpoint = Checkpoint::new(None);
+        let mut checkpoint = Checkpoint::new(None, 1);
         assert!(!checkpoint.is_due(LogOffset(99), 100));
         assert!(checkpoint.is_due(LogOffset(100), 100));
         assert_eq!(checkpoint.begin(identity, mark(90)), 1);

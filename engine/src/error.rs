@@ -83,6 +83,9 @@ pub enum Error {
     /// Stored bytes contradict each other where no copy can decide.
     #[error("{0}")]
     Corrupt(String),
+    /// The store file cannot be used.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
     /// The kernel's ring is missing or forbidden; the text says why and how to mend it.
     #[error("{0}")]
     Ring(String),

@@ -1,7 +1,9 @@
 //! The control plane: what prepares, writes, recycles and checks files beside the shards.
 
+pub mod glommio_disk;
 pub mod index_files;
 pub mod link;
+pub mod open;
 pub mod segment_files;
 pub mod state_files;
 pub mod worker;

@@ -535,7 +535,8 @@ impl CommitLog {
             None => ActiveIndex::new(next),
         };
         let full = std::mem::replace(&mut self.active, fresh);
-        if !full.blocks().is_empty() {
+        // Before the first segment of a run there is nothing to freeze.
+        if self.resumed {
             self.frozen.push_back(Frozen {
                 index: Arc::new(full),
                 sent: false,

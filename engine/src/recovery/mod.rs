@@ -295,8 +295,8 @@ fn go_on<F>(folder: &ShardFolder, files: &ShardFiles<F>, end: LogOffset) -> (Log
     (end, !exists || within == 0)
 }
 
-/// After an unclean stop: the start of the last segment if nothing was ever written to it, else of
-/// one that does not exist yet.
+/// After an unclean stop: the start of the first of the segments at the end to which nothing was ever
+/// written (they are prepared ahead, two and more), else of one that does not exist yet.
 async fn fresh_start<D: Disk>(
     disk: &D,
     folder: &ShardFolder,
@@ -304,26 +304,26 @@ async fn fresh_start<D: Disk>(
     report: &RecoveryReport,
 ) -> Result<LogOffset, RecoveryError> {
     let size = folder.identity.segment_bytes;
-    let Some((last, Some(file))) = files.segments.last() else {
-        let first = files
-            .segments
-            .last()
-            .map_or(SegmentNumber(0), |last| last.0.next());
-        return Ok(LogOffset::of_segment(first, size));
-    };
-    let start = LogOffset::of_segment(*last, size);
-    let set_aside = report
-        .tail
-        .is_some_and(|tail| tail.from >= start || tail.to > start);
-    if report.scan_end <= start && !set_aside {
-        let path = folder.segment(*last);
-        let head = read(disk, file, &path, 0, HEADER_BYTES).await?;
+    let last = files.segments.last();
+    let mut next = last.map_or(SegmentNumber(0), |(last, _)| last.next());
+    for (number, file) in files.segments.iter().rev() {
+        let start = LogOffset::of_segment(*number, size);
+        let tail = report.tail;
+        let set_aside = tail.is_some_and(|tail| tail.from >= start || tail.to > start);
+        let Some(file) = file
+            .as_ref()
+            .filter(|_| report.scan_end <= start && !set_aside)
+        else {
+            break;
+        };
+        let head = read(disk, file, &folder.segment(*number), 0, HEADER_BYTES).await?;
         let fault = BlockHeader::parse(&head, &folder.identity, start).err();
-        if matches!(fault, Some(BlockFault::Blank | BlockFault::Foreign { .. })) {
-            return Ok(start);
+        if !matches!(fault, Some(BlockFault::Blank | BlockFault::Foreign { .. })) {
+            break;
         }
+        next = *number;
     }
-    Ok(LogOffset::of_segment(last.next(), size))
+    Ok(LogOffset::of_segment(next, size))
 }
 
 /// Bytes accepted from the page cache of a device are served only once they are durable.

@@ -87,13 +87,15 @@ struct WitnessFile {
 
 impl Keeper {
     pub(super) fn new(
+        run: RunStart,
+        next_generation: u64,
         (content, manifest_sequence, manifest_file): (Manifest, u64, FileId),
         (witness_sequence, witness_file): (u64, FileId),
     ) -> Self {
         let newest = content.states.first();
         Self {
-            run: content.runs.last().copied(),
-            checkpoint: Checkpoint::new(newest),
+            run: Some(run),
+            checkpoint: Checkpoint::new(newest, next_generation),
             checkpoints: 0,
             manifest: ManifestFile {
                 content,

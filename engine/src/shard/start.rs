@@ -9,7 +9,7 @@ use ringmq_ring::{Io, Moment};
 use crate::block::LogIdentity;
 use crate::config::{Config, Durability};
 use crate::control::link::{Request, ShardLink};
-use crate::control_record::ControlRecord;
+use crate::control_record::{ControlRecord, RunStart};
 use crate::hash::Seed;
 use crate::index::{IndexSet, OpenSegment};
 use crate::limits::{INDEX_CACHE_PAGES, WAITERS_MAX};
@@ -90,14 +90,20 @@ pub struct ShardStart<F> {
     pub seed: u64,
     /// Where the log goes on.
     pub head: LogHead,
+    /// What the first block of this run must begin with.
+    pub run: RunStart,
     /// Segments with blocks, oldest first.
     pub segments: Vec<StartSegment<F>>,
+    /// Segments that the manifest has left behind; their files are still there.
+    pub retired: Vec<SegmentNumber>,
     /// Indexes of the segments that have no index segment on disk, oldest first.
     pub indexes: Vec<ActiveIndex>,
     /// Open index segments, oldest first.
     pub index_segments: Vec<OpenSegment<F>>,
     /// Queues, offsets, topics, groups.
     pub state: ShardState,
+    /// The number of the next state file.
+    pub next_generation: u64,
     /// The manifest as it is on disk.
     pub manifest: Manifest,
     /// Sequence number of its newest slot.
@@ -139,6 +145,8 @@ impl<I: Io> Shard<I> {
         let head = start.head;
         let log_start = log_start(start.identity, &head, start.indexes);
         let keeper = Keeper::new(
+            start.run,
+            start.next_generation,
             (start.manifest, start.manifest_sequence, manifest_file),
             (start.witness_sequence, witness_file),
         );
@@ -169,6 +177,9 @@ impl<I: Io> Shard<I> {
         if !head.fresh_segment {
             let active = shard.log.active.segment();
             shard.link.ask(Request::Active(active));
+        }
+        for segment in start.retired {
+            shard.link.ask(Request::Recycle(segment));
         }
         Ok(shard)
     }

@@ -1,0 +1,311 @@
+//! Opening a store: store file, locks, index segments, recovery; for every shard what its thread and its
+//! control plane begin with. Only over [`Disk`]: no threads, no clock, no randomness of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ringmq_ring::{Disk, OpenMode};
+
+use crate::config::Config;
+use crate::control::index_files::IndexFiles;
+use crate::control::link::{ControlLink, link};
+use crate::control::worker::WorkerStart;
+use crate::error::Error;
+use crate::index::OpenSegment;
+use crate::recovery::{
+    Recovered, RecoveredSegment, RecoveryReport, ShardFolder, create_shard, open_shard, recover,
+};
+use crate::shard::{Settings, ShardStart, StartSegment};
+use crate::store::Store;
+use crate::types::{SegmentNumber, ShardIndex};
+
+/// What chance and the machine decide for a store; given from outside so that a simulation repeats it.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreChance {
+    /// Id of a new store.
+    pub store_id: [u8; 16],
+    /// Secret salt of a new store.
+    pub salt: [u8; 16],
+    /// Seeds the tables of this run.
+    pub table_seed: u64,
+    /// Shards of a new store when the configuration names none.
+    pub shards: u8,
+    /// Now, ms since the epoch.
+    pub wall_ms: i64,
+}
+
+/// A store whose files are locked and whose shards are recovered.
+pub struct OpenedStore<D: Disk> {
+    /// What the store file says.
+    pub store: Store,
+    /// Every shard, in order.
+    pub shards: Vec<OpenedShard<D>>,
+    /// Keeps a second process out of the folder; to be kept as long as the store is open.
+    pub lock: D::File,
+}
+
+/// One shard, ready to be started.
+pub struct OpenedShard<D: Disk> {
+    /// For [`crate::Shard::new`], on the shard's thread.
+    pub start: ShardStart<D::Handle>,
+    /// For [`crate::control::worker::Worker::new`].
+    pub worker: WorkerStart,
+    /// The worker's end of the link.
+    pub link: ControlLink<D::Handle>,
+    /// What recovery found.
+    pub report: RecoveryReport,
+}
+
+/// Opens the store in the configured folder, or makes a new one there.
+///
+/// # Errors
+/// Why it must not be served; the text says what to do.
+pub async fn open_store<D: Disk>(
+    disk: &D,
+    config: &Config,
+    chance: StoreChance,
+) -> Result<OpenedStore<D>, Error> {
+    config.validate()?;
+    let folder = &config.folder;
+    let made = disk.create_dir_all(folder).await;
+    made.map_err(Error::io("create", folder))?;
+    let lock = lock_folder(disk, config).await?;
+    let store = match Store::load(disk, folder).await? {
+        Some(store) => check_shards(store, config)?,
+        None => create_store(disk, config, &chance).await?,
+    };
+    let mut shards = Vec::new();
+    for number in 0..store.shards {
+        let shard = ShardIndex(number);
+        shards.push(open_one(disk, config, &store, shard, &chance).await?);
+    }
+    Ok(OpenedStore {
+        store,
+        shards,
+        lock,
+    })
+}
+
+const LOCK_FILE: &str = "lock";
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// A killed process may hold the lock until its writes are done.
+async fn lock_folder<D: Disk>(disk: &D, config: &Config) -> Result<D::File, Error> {
+    let path = config.folder.join(LOCK_FILE);
+    let file = disk.open(&path, OpenMode::CreateOrTruncate).await;
+    let file = file.map_err(Error::io("open", &path))?;
+    let mut waited = Duration::ZERO;
+    while !disk.try_lock(&file).map_err(Error::io("lock", &path))? {
+        if waited >= config.lock_wait {
+            return Err(Error::Locked { path });
+        }
+        disk.pause(LOCK_PAUSE).await;
+        waited += LOCK_PAUSE;
+    }
+    Ok(file)
+}
+
+fn check_shards(store: Store, config: &Config) -> Result<Store, Error> {
+    match config.shards {
+        Some(asked) if asked != store.shards => Err(Error::Config(format!(
+            "the store in {} has {} shards and {asked} are asked for: leave the count out to use \
+             what is there",
+            config.folder.display(),
+            store.shards
+        ))),
+        _ => Ok(store),
+    }
+}
+
+async fn create_store<D: Disk>(
+    disk: &D,
+    config: &Config,
+    chance: &StoreChance,
+) -> Result<Store, Error> {
+    let store = Store {
+        id: chance.store_id,
+        salt: chance.salt,
+        shards: config.shards.unwrap_or(chance.shards),
+        segment_bytes: config.segment_bytes,
+        created_ms: chance.wall_ms,
+    };
+    for number in 0..store.shards {
+        let folder = shard_folder(config, &store, ShardIndex(number));
+        create_shard(disk, &folder).await?;
+    }
+    let folder = &config.folder;
+    let synced = disk.sync_dir(folder).await;
+    synced.map_err(Error::io("flush the folder", folder))?;
+    if let Some(parent) = folder.parent().filter(|p| !p.as_os_str().is_empty()) {
+        let synced = disk.sync_dir(parent).await;
+        synced.map_err(Error::io("flush the folder", parent))?;
+    }
+    store.create(disk, folder).await?;
+    Ok(store)
+}
+
+fn shard_folder(config: &Config, store: &Store, shard: ShardIndex) -> ShardFolder {
+    ShardFolder {
+        identity: store.identity(shard),
+        path: config.folder.join(format!("shard-{shard}")),
+        lock_wait: config.lock_wait,
+    }
+}
+
+async fn open_one<D: Disk>(
+    disk: &D,
+    config: &Config,
+    store: &Store,
+    shard: ShardIndex,
+    chance: &StoreChance,
+) -> Result<OpenedShard<D>, Error> {
+    let folder = shard_folder(config, store, shard);
+    let files = open_shard(disk, &folder).await?;
+    let kept: Vec<SegmentNumber> = files.segments.iter().map(|(number, _)| *number).collect();
+    let indexes = open_indexes(disk, &folder, store, shard, &kept).await?;
+    let indexed: Vec<SegmentNumber> = indexes.iter().map(OpenSegment::number).collect();
+    let recovered = recover(disk, &folder, files, &indexed).await?;
+    assemble(disk, config, &folder, chance, recovered, indexes).await
+}
+
+/// The index segments that can be used. One that cannot is left out: recovery reads its log segment again.
+async fn open_indexes<D: Disk>(
+    disk: &D,
+    folder: &ShardFolder,
+    store: &Store,
+    shard: ShardIndex,
+    kept: &[SegmentNumber],
+) -> Result<Vec<OpenSegment<D::File>>, Error> {
+    let files = IndexFiles::new(disk.clone(), folder.index(), store.id, shard);
+    let mut open = Vec::new();
+    for segment in files.segments().await? {
+        if kept.binary_search(&segment).is_err() {
+            continue;
+        }
+        match files.open(segment).await {
+            Ok(index) => open.push(index),
+            Err(error) => {
+                tracing::warn!(shard = shard.0, %segment, %error, "an index segment is rebuilt");
+            }
+        }
+    }
+    Ok(open)
+}
+
+async fn assemble<D: Disk>(
+    disk: &D,
+    config: &Config,
+    folder: &ShardFolder,
+    chance: &StoreChance,
+    recovered: Recovered<D::File>,
+    indexes: Vec<OpenSegment<D::File>>,
+) -> Result<OpenedShard<D>, Error> {
+    let size = folder.identity.segment_bytes;
+    let (next, _) = recovered.head.next.split(size);
+    let fresh = recovered.head.fresh_segment;
+    let mut segments = Vec::new();
+    for segment in recovered.segments {
+        // What lies at and after a fresh start is prepared, not part of the log.
+        if segment.number < next || (segment.number == next && !fresh) {
+            let times = known_times(segment.number, &recovered.indexes, &indexes);
+            segments.push(start_segment(disk, folder, segment, times).await?);
+        }
+    }
+    let handle = |file: &D::File, path: PathBuf| {
+        let handle = disk.handle(file);
+        handle.map_err(Error::io("share", path))
+    };
+    let mut index_segments = Vec::new();
+    for index in indexes {
+        let file = handle(&index.file, folder.index())?;
+        index_segments.push(index.map_file(|_| file));
+    }
+    let (shard_link, control_link) = link();
+    let worker = WorkerStart {
+        folder: folder.path.clone(),
+        identity: folder.identity,
+        oldest: segments
+            .first()
+            .map_or(next, |first: &StartSegment<_>| first.number),
+        next: if fresh { next } else { next.next() },
+        fresh,
+        spares: recovered.spares,
+        generations: recovered
+            .manifest
+            .states
+            .iter()
+            .map(|s| s.generation)
+            .collect(),
+    };
+    let start = ShardStart {
+        shard: recovered.shard,
+        settings: Settings::from(config),
+        identity: folder.identity,
+        seed: chance.table_seed.wrapping_add(u64::from(recovered.shard.0)),
+        head: recovered.head,
+        run: recovered.run,
+        segments,
+        retired: recovered.retired,
+        indexes: recovered.indexes,
+        index_segments,
+        state: recovered.state,
+        next_generation: recovered.next_generation,
+        manifest_file: handle(&recovered.manifest_file, folder.manifest())?,
+        manifest: recovered.manifest,
+        manifest_sequence: recovered.manifest_sequence,
+        witness_file: handle(&recovered.witness_file, folder.witness())?,
+        witness_sequence: recovered.witness_sequence,
+        link: shard_link,
+    };
+    Ok(OpenedShard {
+        start,
+        worker,
+        link: control_link,
+        report: recovered.report,
+    })
+}
+
+/// Whether the segment's index segment is on disk, and the store time of its newest record.
+fn known_times<F>(
+    number: SegmentNumber,
+    recovered: &[crate::queue::ActiveIndex],
+    indexes: &[OpenSegment<F>],
+) -> (bool, Option<i64>) {
+    let on_disk = indexes.iter().find(|index| index.number() == number);
+    if let Some(index) = on_disk {
+        return (true, index.header.times.map(|(_, last)| last));
+    }
+    let in_memory = recovered.iter().find(|index| index.segment() == number);
+    (false, in_memory.and_then(|index| index.last_store_ms()))
+}
+
+async fn start_segment<D: Disk>(
+    disk: &D,
+    folder: &ShardFolder,
+    segment: RecoveredSegment<D::File>,
+    (indexed, last_store_ms): (bool, Option<i64>),
+) -> Result<StartSegment<D::Handle>, Error> {
+    let path = folder.segment(segment.number);
+    let file = match segment.file {
+        Some(file) => file,
+        None => open_segment(disk, &path).await?,
+    };
+    let size = folder.identity.segment_bytes;
+    Ok(StartSegment {
+        number: segment.number,
+        file: disk.handle(&file).map_err(Error::io("share", path))?,
+        used: segment.used.unwrap_or(size),
+        last_store_ms,
+        indexed,
+    })
+}
+
+async fn open_segment<D: Disk>(disk: &D, path: &Path) -> Result<D::File, Error> {
+    let file = disk.open(path, OpenMode::Existing).await;
+    let file = file.map_err(Error::io("open", path))?;
+    if disk.try_lock(&file).map_err(Error::io("lock", path))? {
+        Ok(file)
+    } else {
+        Err(Error::Locked { path: path.into() })
+    }
+}
