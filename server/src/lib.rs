@@ -13,6 +13,7 @@ pub mod context;
 pub mod control;
 pub mod data_version;
 pub mod dispatch;
+pub mod error;
 pub mod flags;
 pub mod front;
 pub mod handlers;
@@ -28,3 +29,6 @@ pub mod service;
 pub mod shard;
 pub mod tables;
 pub mod waiters;
+
+pub use config::Config;
+pub use control::start::{Running, start};

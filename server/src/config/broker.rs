@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ringmq_engine::Hours;
+
 use super::values::addresses;
 use super::{ConfigError, Values, apache_keys, keys, machine};
 use crate::broker::system_topics::SystemTopicSettings;
@@ -74,6 +76,8 @@ pub struct StoreConfig {
     pub kept_for: Duration,
     /// `ringmq.retentionBytes`, per shard.
     pub kept_bytes: Option<u64>,
+    /// `deleteWhen`.
+    pub delete_when: Hours,
     /// `ringmq.hotTailBytes`, per shard.
     pub hot_tail_bytes: Option<usize>,
     /// `ringmq.coldBytes`, per shard.
@@ -215,6 +219,7 @@ impl StoreConfig {
             is_sync_flush: values.text("flushDiskType") != "ASYNC_FLUSH",
             kept_for: Duration::from_secs(hours * 3600),
             kept_bytes: (bytes > 0).then_some(bytes),
+            delete_when: Hours::parse(values.text("deleteWhen")).unwrap_or(Hours::ALL),
             hot_tail_bytes: memory("ringmq.hotTailBytes"),
             cold_bytes: memory("ringmq.coldBytes"),
             blocks_in_flight: values.number("ringmq.blocksInFlight"),

@@ -20,6 +20,8 @@ pub enum Kind {
     Addresses,
     /// A folder or file.
     Path,
+    /// Hours of the day, several separated by `;`.
+    Hours,
 }
 
 /// One setting.
@@ -139,9 +141,9 @@ pub const BROKER: &[Key] = &[
     ),
     key(
         "deleteWhen",
-        Kind::Text,
+        Kind::Hours,
         "04",
-        "Taken for compatibility: old segments go in small steps at any hour.",
+        "Hours of the day, in UTC, in which messages older than fileReservedTime go.",
     ),
     important(key(
         "fileReservedTime",

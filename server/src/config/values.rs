@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use ringmq_engine::Hours;
+
 use super::keys::{self, Key, Kind};
 use super::nearest::nearest;
 
@@ -151,6 +153,7 @@ fn refusal(kind: Kind, value: &str) -> Option<String> {
         Kind::Choice(words) => words.contains(&value),
         Kind::Ip => value.parse::<IpAddr>().is_ok(),
         Kind::Addresses => addresses(value).all(is_address),
+        Kind::Hours => Hours::parse(value).is_some(),
     };
     (!is_right).then(|| allowed(kind))
 }
@@ -166,6 +169,7 @@ fn allowed(kind: Kind) -> String {
         Kind::Choice(words) => format!("one of {} is allowed", words.join(", ")),
         Kind::Ip => "an IP address such as 127.0.0.1 is allowed".to_owned(),
         Kind::Addresses => "host:port is allowed, several separated by ;".to_owned(),
+        Kind::Hours => "hours from 00 to 23 are allowed, several separated by ;".to_owned(),
     }
 }
 
@@ -221,6 +225,11 @@ mod tests {
                 "namesrvAddr=a: host:port is allowed, several separated by ;",
             ),
             ("brokerId", "1", "brokerId=1: only 0 is allowed"),
+            (
+                "deleteWhen",
+                "x",
+                "deleteWhen=x: hours from 00 to 23 are allowed, several separated by ;",
+            ),
             (
                 "brokerRole",
                 "SLAVE",

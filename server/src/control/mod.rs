@@ -1,7 +1,12 @@
 //! The control plane of the server: what starts it, registers it, logs for it and stops it. None of
 //! it runs on a shard's thread.
 
+pub mod boot_lines;
 pub mod listen;
 pub mod log;
 pub mod registration;
 mod remoting;
+pub mod start;
+mod store;
+pub mod supervisor;
+mod threads;

@@ -1,0 +1,400 @@
+//! From a configuration to a process that serves: ports first, then the store, the threads, the
+//! name servers; [`Running`] when all of that is done.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flume::{Receiver, Sender};
+use ringmq_ring::affinity;
+use ringmq_ring::mailbox::Mailboxes;
+use ringmq_ring::probe;
+
+use super::listen::listen;
+use super::registration::{Identity, Registrar};
+use super::store::{self, Store};
+use super::supervisor::{Ended, ShardThread, Supervisor};
+use super::threads::{self, BrokerPlan, HomePlan, ThreadPlan};
+use crate::config::{BrokerConfig, Config, NameServerConfig};
+use crate::connection::Port;
+use crate::error::StartError;
+use crate::handlers::names::NameService;
+use crate::limits::MAILBOX_SLOTS;
+use crate::link;
+use crate::namesrv::{KvConfig, NameServer};
+use crate::shard::Settings;
+
+/// How long the first registration is waited for before the boot lines are printed.
+const FIRST_REGISTRATION: Duration = Duration::from_secs(5);
+/// Clients that use the VIP channel connect this far below `listenPort`.
+const VIP_DISTANCE: u16 = 2;
+
+/// A process that serves. Dropping it stops it.
+#[derive(Debug)]
+pub struct Running {
+    broker: Option<SocketAddr>,
+    name_server: Option<SocketAddr>,
+    stop: Sender<()>,
+    ended: Receiver<Ended>,
+    control: Option<JoinHandle<()>>,
+}
+
+/// Asks a process to stop, from any thread.
+#[derive(Clone, Debug)]
+pub struct StopHandle(Sender<()>);
+
+impl StopHandle {
+    /// Asks; [`Running::wait`] returns when it is done.
+    pub fn stop(&self) {
+        // It may have ended by itself.
+        let _ = self.0.try_send(());
+    }
+}
+
+impl Running {
+    /// What clients connect to, if this is a broker.
+    pub fn broker_address(&self) -> Option<SocketAddr> {
+        self.broker
+    }
+
+    /// Where the name server listens, if this is one.
+    pub fn name_server_address(&self) -> Option<SocketAddr> {
+        self.name_server
+    }
+
+    /// For a thread that waits for signals.
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle(self.stop.clone())
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(mut self) -> Ended {
+        self.join()
+    }
+
+    /// Stops it properly: in-flight requests are answered, everything is on the disk.
+    pub fn stop(self) -> Ended {
+        self.stop_handle().stop();
+        self.wait()
+    }
+
+    fn join(&mut self) -> Ended {
+        let ended = self.ended.recv().unwrap_or(Ended::Failed);
+        if let Some(control) = self.control.take()
+            && control.join().is_err()
+        {
+            return Ended::Failed;
+        }
+        ended
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.control.is_some() {
+            self.stop_handle().stop();
+            self.join();
+        }
+    }
+}
+
+/// Starts what the configuration says and returns when it serves and has been registered.
+pub fn start(config: &Config) -> Result<Running, StartError> {
+    probe::check()?;
+    let ports = Ports::open(config)?;
+    let store = match &config.broker {
+        Some(broker) => Some(store::open(&broker.store)?),
+        None => None,
+    };
+    let mut supervisor = spawn_threads(config, &ports, store)?;
+    if let Err(error) = supervisor.wait_ready() {
+        supervisor.abandon();
+        return Err(error);
+    }
+    if let Some(broker) = &config.broker {
+        register(broker, &ports, &mut supervisor)?;
+    }
+    let (stop, stop_orders) = flume::bounded(1);
+    let (tell_ended, ended) = flume::bounded(1);
+    let control = thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || supervisor.run(&stop_orders, &tell_ended))
+        .map_err(StartError::Thread)?;
+    Ok(Running {
+        broker: ports.broker.as_ref().map(|ports| ports.advertised),
+        name_server: ports.name_server.as_ref().map(|(_, address)| *address),
+        stop,
+        ended,
+        control: Some(control),
+    })
+}
+
+/// The sockets of this process, listening.
+struct Ports {
+    broker: Option<BrokerPorts>,
+    name_server: Option<(TcpListener, SocketAddr)>,
+}
+
+struct BrokerPorts {
+    listeners: Vec<TcpListener>,
+    advertised: SocketAddr,
+    ha_advertised: SocketAddr,
+}
+
+impl Ports {
+    fn open(config: &Config) -> Result<Self, StartError> {
+        let name_server = match &config.name_server {
+            Some(config) => {
+                let listener = listen(config.bind(), "--namesrv-port or listenPort")?;
+                let address = listener.local_addr().map_err(StartError::Thread)?;
+                Some((listener, address))
+            }
+            None => None,
+        };
+        let broker = match &config.broker {
+            Some(config) => Some(BrokerPorts::open(config)?),
+            None => None,
+        };
+        Ok(Self {
+            broker,
+            name_server,
+        })
+    }
+}
+
+impl BrokerPorts {
+    /// `listenPort` and the VIP port below it; only the first when any port will do.
+    fn open(config: &BrokerConfig) -> Result<Self, StartError> {
+        let setting = "--broker-port or listenPort";
+        let bind = |port| listen(SocketAddr::new(config.bind_address, port), setting);
+        let main = bind(config.port)?;
+        let port = main.local_addr().map_err(StartError::Thread)?.port();
+        let mut listeners = vec![main];
+        if config.port > VIP_DISTANCE {
+            listeners.push(bind(config.port - VIP_DISTANCE)?);
+        }
+        Ok(Self {
+            listeners,
+            advertised: config.advertised(port),
+            ha_advertised: config.ha_advertised(port),
+        })
+    }
+}
+
+fn spawn_threads(
+    config: &Config,
+    ports: &Ports,
+    store: Option<Store>,
+) -> Result<Supervisor, StartError> {
+    let names = match &config.name_server {
+        Some(config) => Some(name_service(config)?),
+        None => None,
+    };
+    let plans = plans(config, ports, store, names)?;
+    let (tell_failure, failures) = flume::unbounded();
+    let mut supervisor = Supervisor {
+        shards: Vec::new(),
+        registrar: None,
+        topics: None,
+        is_ready: false,
+        tell_not_before: Instant::now(),
+        failures,
+    };
+    for (plan, link) in plans {
+        match threads::spawn(plan, tell_failure.clone()) {
+            Ok(thread) => supervisor.shards.push(ShardThread {
+                link,
+                waker: None,
+                thread: Some(thread),
+                is_stopped: false,
+            }),
+            Err(error) => {
+                supervisor.abandon();
+                return Err(StartError::Thread(error));
+            }
+        }
+    }
+    Ok(supervisor)
+}
+
+type PlanWithLink = (
+    ThreadPlan,
+    link::ControlLink<ringmq_ring::uring::UringWaker>,
+);
+
+/// One plan for each shard of the store; one alone without a store.
+fn plans(
+    config: &Config,
+    ports: &Ports,
+    store: Option<Store>,
+    names: Option<NameService>,
+) -> Result<Vec<PlanWithLink>, StartError> {
+    let wall_ms = wall_ms();
+    let brokers = match (&config.broker, &ports.broker, store) {
+        (Some(config), Some(ports), Some(store)) => {
+            broker_plans(config, ports.advertised, store, wall_ms)?
+        }
+        _ => vec![None],
+    };
+    let pins = config.broker.as_ref().is_some_and(|b| b.store.pin_threads);
+    let cores = affinity::cores().map_err(StartError::Thread)?;
+    let count = brokers.len();
+    let mailboxes = Mailboxes::mesh(count, MAILBOX_SLOTS);
+    let mut names = names;
+    let mut plans = Vec::new();
+    for ((index, broker), mailboxes) in (0..).zip(brokers).zip(mailboxes) {
+        let (link, control) = link::pair();
+        let listeners = if index == 0 {
+            listeners(ports).map_err(StartError::Thread)?
+        } else {
+            Vec::new()
+        };
+        let place = if pins {
+            affinity::place(usize::from(index), count, &cores)
+        } else {
+            affinity::Place::Anywhere
+        };
+        let plan = ThreadPlan {
+            index,
+            place,
+            mailboxes,
+            link,
+            listeners,
+            names: names.take(),
+            broker,
+        };
+        plans.push((plan, control));
+    }
+    Ok(plans)
+}
+
+fn broker_plans(
+    config: &BrokerConfig,
+    advertised: SocketAddr,
+    store: Store,
+    wall_ms: i64,
+) -> Result<Vec<Option<BrokerPlan>>, StartError> {
+    let settings = Arc::new(settings(config, advertised));
+    let seed = random_seed()?;
+    let plans = store.shards.into_iter().zip(0u64..).map(|(store, index)| {
+        let home = HomePlan {
+            topics: config.system_topics(),
+            auto_create_groups: config.auto_create_groups,
+        };
+        Some(BrokerPlan {
+            store,
+            settings: Arc::clone(&settings),
+            home: (index == 0).then_some(home),
+            seed: seed.wrapping_add(index),
+            wall_ms,
+        })
+    });
+    Ok(plans.collect())
+}
+
+fn settings(config: &BrokerConfig, store_host: SocketAddr) -> Settings {
+    let nanoseconds = config.store_timeout.as_nanos();
+    Settings {
+        broker_name: config.name.clone(),
+        stored_properties: Settings::stored_properties(
+            &config.region,
+            config.trace_on,
+            &config.cluster,
+        ),
+        store_host,
+        message_bytes_max: config.message_bytes_max,
+        store_timeout_ns: u64::try_from(nanoseconds).unwrap_or(u64::MAX),
+        is_readable: config.is_readable,
+        is_writable: config.is_writable,
+        region: config.region.clone(),
+        trace_on: config.trace_on,
+        long_polling: config.long_polling,
+        property_filter: false,
+        auto_create_groups: config.auto_create_groups,
+    }
+}
+
+fn listeners(ports: &Ports) -> io::Result<Vec<(TcpListener, Port)>> {
+    let mut all = Vec::new();
+    if let Some((listener, _)) = &ports.name_server {
+        all.push((listener.try_clone()?, Port::NameServer));
+    }
+    for listener in ports.broker.iter().flat_map(|ports| &ports.listeners) {
+        all.push((listener.try_clone()?, Port::Broker));
+    }
+    Ok(all)
+}
+
+fn name_service(config: &NameServerConfig) -> Result<NameService, StartError> {
+    let kv = match &config.kv_path {
+        Some(path) => read_kv(path)?,
+        None => KvConfig::default(),
+    };
+    let server = NameServer::new(config.settings.clone(), kv);
+    Ok(NameService::new(server))
+}
+
+/// A file that is not there yet is an empty configuration; one that cannot be read stops the start.
+fn read_kv(path: &Path) -> Result<KvConfig, StartError> {
+    let refuse = |source| StartError::Kv {
+        path: path.to_owned(),
+        source,
+    };
+    match std::fs::read(path) {
+        Ok(text) => KvConfig::from_json(&text).map_err(|error| refuse(error.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KvConfig::default()),
+        Err(error) => Err(refuse(error)),
+    }
+}
+
+/// Registers everywhere and waits for the first answers: only then do clients find the broker.
+fn register(
+    config: &BrokerConfig,
+    ports: &Ports,
+    supervisor: &mut Supervisor,
+) -> Result<(), StartError> {
+    let Some(broker) = &ports.broker else {
+        return Ok(());
+    };
+    let identity = Identity {
+        cluster: config.cluster.clone(),
+        name: config.name.clone(),
+        id: config.id,
+        address: broker.advertised,
+        ha_address: broker.ha_advertised,
+    };
+    let mut name_servers = config.name_servers.clone();
+    if let Some((_, address)) = &ports.name_server {
+        name_servers.push(reachable(*address).to_string());
+    }
+    let registrar = Registrar::start(&identity, &name_servers, config.register_period);
+    supervisor.registrar = Some(registrar.map_err(StartError::Thread)?);
+    supervisor.tell_topics();
+    if let Some(registrar) = &supervisor.registrar {
+        registrar.wait_first_round(FIRST_REGISTRATION);
+    }
+    Ok(())
+}
+
+/// An address to connect to for one that was listened on.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+    } else {
+        address
+    }
+}
+
+fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+fn random_seed() -> Result<u64, StartError> {
+    getrandom::u64().map_err(|error| StartError::Thread(io::Error::other(error)))
+}
