@@ -64,7 +64,7 @@ fn is_crate_root(path: &str) -> bool {
     let folder = path.rsplit('/').nth(1).unwrap_or_default();
     (folder == "src" && matches!(file, "lib.rs" | "main.rs"))
         || path.ends_with("tests/it/main.rs")
-        || folder == "tests"
+        || (folder == "tests" && !path.contains("/src/"))
 }
 
 /// Lines without comments, attributes and (roughly) strings, with their numbers.
