@@ -34,13 +34,13 @@ pub struct Cursor {
 pub enum Outcome {
     /// Here they are.
     Found(Found),
-    /// Damage has taken this offset, up to `next`.
+    /// Damage or retirement has taken this offset, up to `next`.
     Hole {
-        /// The next offset that may have a record.
+        /// The next offset that is there.
         next: u64,
     },
-    /// The offset is older than everything that is kept.
-    Before,
+    /// No index segment has entries of the queue.
+    Nothing,
     /// The offset is newer than all index segments: it is in memory, or not there.
     Above,
     /// This index segment must be rebuilt first; the queue is busy meanwhile.
@@ -89,6 +89,11 @@ impl Lookup {
             lookup.use_cursor(set, cursor);
         }
         lookup
+    }
+
+    /// The newest index segment it was told of.
+    pub fn newest(&self) -> Option<SegmentNumber> {
+        self.newest
     }
 
     /// Begins: an answer if the cache has all that is needed, else the first read.
@@ -181,7 +186,7 @@ impl Lookup {
             }
             End::Hole(next) => Outcome::Hole { next },
             End::Above => Outcome::Above,
-            End::Nothing => Outcome::Before,
+            End::Nothing => Outcome::Nothing,
             End::Damaged(damage) => Outcome::Damaged(damage),
         }))
     }

@@ -115,6 +115,14 @@ impl Links {
         }
     }
 
+    /// The oldest segment that these links lead to at once and that is not below `since`.
+    pub(crate) fn since(&self, since: SegmentNumber) -> Option<SegmentNumber> {
+        let not_below = |segment: &SegmentNumber| *segment >= since;
+        self.skip
+            .filter(not_below)
+            .or(self.previous.filter(not_below))
+    }
+
     /// Whether a row above `previous` skips to where the row that `previous` skips to skips.
     pub fn needs_skip(previous: &Row) -> bool {
         let depth = previous.links.depth;

@@ -221,6 +221,8 @@ pub(crate) struct Walk {
     find: Option<(SegmentNumber, RowFind)>,
     /// The row that was passed last.
     passed: Option<(SegmentNumber, Row)>,
+    /// The offset was looked for in vain; the goal is the oldest row now.
+    missing: bool,
 }
 
 /// Which row a walk looks for.
@@ -237,7 +239,7 @@ pub(crate) enum Goal {
 pub(crate) enum End {
     /// The row that was wanted.
     Row(SegmentNumber, Row),
-    /// The offset is above an older row and below a newer one; that one starts here.
+    /// The offset is below a row and above the one before that, if there is one; the row starts here.
     Hole(u64),
     /// The offset is above the newest row.
     Above,
@@ -255,6 +257,7 @@ impl Walk {
             limit: newest,
             find: None,
             passed: None,
+            missing: false,
         }
     }
 
@@ -275,7 +278,7 @@ impl Walk {
                 }
                 Ok(None) => self.limit = segment.0.checked_sub(1).map(SegmentNumber),
                 Ok(Some(row)) => {
-                    if let Some(end) = self.pass(segment, row) {
+                    if let Some(end) = self.pass(segment, row, set.oldest()) {
                         return Step::Done(end);
                     }
                 }
@@ -305,21 +308,31 @@ impl Walk {
     }
 
     /// Looks at a row: the end, or where to go from it.
-    fn pass(&mut self, segment: SegmentNumber, row: Row) -> Option<End> {
+    fn pass(
+        &mut self,
+        segment: SegmentNumber,
+        row: Row,
+        oldest: Option<SegmentNumber>,
+    ) -> Option<End> {
         let before = self.passed.replace((segment, row));
         let links = row.links;
-        let next = match self.goal {
+        let mut next = match self.goal {
             Goal::Offset(offset) if offset >= row.end() => {
                 return Some(before.map_or(End::Above, |(_, newer)| End::Hole(newer.first)));
             }
             Goal::Offset(offset) if offset >= row.first => return Some(End::Row(segment, row)),
             Goal::Offset(offset) if offset < links.skip_end => links.skip.or(links.previous),
             Goal::Offset(_) => links.previous,
-            Goal::Since(since) => {
-                let skip = links.skip.filter(|&skip| skip >= since);
-                skip.or(links.previous.filter(|&previous| previous >= since))
-            }
+            Goal::Since(since) => links.since(since),
         };
+        if let (Goal::Offset(_), Some(oldest)) = (self.goal, oldest)
+            && next.is_none_or(|next| next < oldest)
+        {
+            // The offset is not there: what remains is to find the first one that is.
+            self.missing = true;
+            self.goal = Goal::Since(oldest);
+            next = links.since(oldest);
+        }
         if next.is_some_and(|next| next >= segment) {
             return Some(End::Damaged(Damage {
                 segment,
@@ -334,8 +347,9 @@ impl Walk {
     /// The end when there is no older row.
     fn bottom(&self) -> End {
         match (self.goal, self.passed) {
-            (Goal::Since(_), Some((segment, row))) => End::Row(segment, row),
-            _ => End::Nothing,
+            (Goal::Since(_), Some((segment, row))) if !self.missing => End::Row(segment, row),
+            (_, Some((_, oldest))) => End::Hole(oldest.first),
+            (_, None) => End::Nothing,
         }
     }
 }

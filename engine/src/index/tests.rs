@@ -232,14 +232,16 @@ fn check_offsets(set: &mut Set, model: &Model, queue: u32, min: u64) {
     let expected = if next > min {
         Outcome::Above
     } else {
-        Outcome::Before
+        Outcome::Nothing
     };
     assert_eq!(outcome, expected, "queue {queue} at its end");
     if min > 0 {
-        assert_eq!(
-            find(set, queue, min - 1, 1, newest, None).0,
-            Outcome::Before
-        );
+        let (outcome, _) = find(set, queue, min - 1, 1, newest, None);
+        let expected = match next > min {
+            true => Outcome::Hole { next: min },
+            false => Outcome::Nothing,
+        };
+        assert_eq!(outcome, expected, "queue {queue} below its minimum");
     }
 }
 
@@ -395,7 +397,7 @@ fn a_damaged_page_makes_its_lookups_damaged_and_leaves_others_alone() {
         (damage.segment, damage.page as usize),
         (SegmentNumber(4), entries)
     );
-    assert_eq!(find(&mut set, 3, 0, 9, Some(4), None).0, Outcome::Before);
+    assert_eq!(find(&mut set, 3, 0, 9, Some(4), None).0, Outcome::Nothing);
     set.mark_damaged(damage);
     assert_eq!(
         find(&mut set, 2, 0, 9, Some(4), None).0,
@@ -451,7 +453,7 @@ fn a_lookup_survives_the_retirement_of_what_it_reads() {
         fed += 1;
         assert!(fed < 50);
     }
-    assert_eq!(step, Step::Done(Outcome::Before));
+    assert_eq!(step, Step::Done(Outcome::Hole { next: 2 }));
 }
 
 #[test]
@@ -478,7 +480,7 @@ fn two_hundred_thousand_queues_cost_two_directory_reads_and_one_of_entries() {
         assert!(reads.len() <= 5, "{reads:?}");
         assert_eq!(
             find(&mut set, queue * 3 + 1, 0, 1, Some(1), None).0,
-            Outcome::Before
+            Outcome::Nothing
         );
     }
     assert!(most <= 3, "{most} reads");

@@ -319,8 +319,30 @@ impl<I: Io> Shard<I> {
                 self.index_damaged(damage);
                 Began::Refused(task)
             }
-            // The queue's minimum is about to move, or its entries are.
-            Outcome::Before | Outcome::Above => Began::Refused(task),
+            Outcome::Nothing | Outcome::Above => self.gap_below_memory(io, &lookup, task),
+        }
+    }
+
+    /// No index segment has the offset, and memory begins above it: damage has taken what was between.
+    fn gap_below_memory(&mut self, io: &mut I, lookup: &Lookup, mut task: ColdTask) -> Began {
+        let ColdTask::Pull(pull) = &mut task else {
+            return Began::Refused(task);
+        };
+        let (queue, offset) = (pull.request.queue, pull.request.offset);
+        if self.newest_index_segment(queue) != lookup.newest() {
+            // What was in memory has gone to disk meanwhile.
+            return self.find_entries(io, queue, offset, task);
+        }
+        let frozen = self.log.frozen.iter().map(|frozen| &*frozen.index);
+        let firsts = frozen
+            .chain(std::iter::once(&self.log.active))
+            .filter_map(|index| Some(index.first(index.slot_of(queue)?)));
+        match firsts.filter(|&first| first > offset).min() {
+            Some(next) => {
+                pull.lost_until(next);
+                Began::Ready(task)
+            }
+            None => Began::Refused(task),
         }
     }
 
