@@ -13,6 +13,7 @@ pub mod error;
 mod hash;
 pub mod index;
 pub mod limits;
+mod little_endian;
 pub mod log;
 pub mod manifest;
 pub mod placement;

@@ -1,9 +1,8 @@
 //! What can still be read of a damaged block: every record that matches its own list entry, and
 //! the queues of those that do not.
 
-use super::{
-    BlockHeader, ENTRY_BYTES, Entry, FOOTER_BYTES, Footer, HEADER_BYTES, LogIdentity, record_crc,
-};
+use super::footer::{Entry, Footer};
+use super::{BlockHeader, ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, LogIdentity, record_crc};
 use crate::types::{LogOffset, QueueNumber};
 use ringmq_ring::ALIGNMENT;
 

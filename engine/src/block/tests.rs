@@ -1,4 +1,6 @@
 use super::*;
+use crate::types::QueueNumber;
+use ringmq_ring::AlignedBuf;
 
 const IDENTITY: LogIdentity = LogIdentity {
     store_id: [7; 16],
