@@ -525,6 +525,9 @@ impl<I: Io> ShardService<I> {
 impl<I: Io> Service<I> for ShardService<I> {
     fn completion(&mut self, io: &mut I, completion: Completion<I::Stream, I::Received>) {
         self.front.now = io.now();
+        if let Some(broker) = &mut self.broker {
+            broker.engine.observe(self.front.now);
+        }
         match completion.token >> 56 {
             0 => {
                 if let Some(broker) = &mut self.broker {

@@ -324,7 +324,7 @@ fn append_batch<I: Io>(
     let appended = queue.and_then(|queue| ctx.broker.engine.append_batch(queue, &records, ticket));
     match appended {
         Ok(appended) => {
-            let places = places_of(appended.first.physical, &records);
+            let places = Places::Many(appended.physical.into());
             place_waiter(ctx, ticket, appended.first.queue_offset, places);
             Ok(())
         }
@@ -504,17 +504,6 @@ fn place_waiter<I: Io>(ctx: &mut Context<'_, I>, ticket: u64, offset: u64, place
         send.queue_offset = offset;
         send.places = places;
     }
-}
-
-/// Records of a batch lie back to back.
-fn places_of(first: PhysicalOffset, records: &[RecordParts<'_>]) -> Places {
-    let mut next = first.0;
-    let places = records.iter().map(|parts| {
-        let place = PhysicalOffset(next);
-        next += parts.encoded_len() as u64;
-        place
-    });
-    Places::Many(places.collect())
 }
 
 /// Second stage: the record is stored.
