@@ -6,7 +6,12 @@ use crate::wire::{Answer, Ask, Client};
 
 /// A send of one message (310).
 pub fn send(topic: &str, queue_id: i32, body: &str) -> Ask<'static> {
-    send_with(topic, queue_id, body, "TAGS\u{1}TagA\u{2}UNIQ_KEY\u{1}C0000202097E00000000063807B40002\u{2}WAIT\u{1}true\u{2}")
+    send_with(
+        topic,
+        queue_id,
+        body,
+        "TAGS\u{1}TagA\u{2}UNIQ_KEY\u{1}C0000202097E00000000063807B40002\u{2}WAIT\u{1}true\u{2}",
+    )
 }
 
 /// A send of one message with these properties.
@@ -57,7 +62,9 @@ pub fn pull_held(
 
 /// A request about a queue.
 pub fn queue(code: i32, topic: &str, queue_id: i32) -> Ask<'static> {
-    Ask::new(code).with("topic", topic).with("queueId", queue_id)
+    Ask::new(code)
+        .with("topic", topic)
+        .with("queueId", queue_id)
 }
 
 /// Creates a topic and waits until every shard knows it.
@@ -78,13 +85,17 @@ pub fn create_topic(client: &mut Client, topic: &str, queues: u32) {
 
 /// The records of a pull's answer.
 pub fn records(answer: &Answer) -> Vec<RecordView<'_>> {
-    Records::new(&answer.body).map(|record| record.unwrap()).collect()
+    Records::new(&answer.body)
+        .map(|record| record.unwrap())
+        .collect()
 }
 
 /// The bodies of a pull's answer as text.
 pub fn bodies(answer: &Answer) -> Vec<String> {
     let records = records(answer).into_iter();
-    records.map(|record| String::from_utf8(record.body().to_vec()).unwrap()).collect()
+    records
+        .map(|record| String::from_utf8(record.body().to_vec()).unwrap())
+        .collect()
 }
 
 /// Pulls a queue from the start to its end.

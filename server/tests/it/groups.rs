@@ -36,7 +36,10 @@ fn members_of_a_group_see_each_other_come_and_go() {
         let answer = first.ask(&heartbeat("a@1", "CG1", "*", 1));
         assert_eq!(answer.code, 0, "{answer:?}");
         assert!(answer.version >= 232, "consumers with SQL filters want it");
-        assert_eq!(members(&mut first, "CG1").text(), r#"{"consumerIdList":["a@1"]}"#);
+        assert_eq!(
+            members(&mut first, "CG1").text(),
+            r#"{"consumerIdList":["a@1"]}"#
+        );
         let mut second = Client::connect(server.broker_address());
         assert_eq!(second.ask(&heartbeat("b@2", "CG1", "*", 1)).code, 0);
         assert_eq!(notice(&mut first), "CG1");
@@ -44,8 +47,13 @@ fn members_of_a_group_see_each_other_come_and_go() {
         assert!(list.text().contains("a@1") && list.text().contains("b@2"));
         drop(second);
         assert_eq!(notice(&mut first), "CG1");
-        assert_eq!(members(&mut first, "CG1").text(), r#"{"consumerIdList":["a@1"]}"#);
-        let leave = Ask::new(35).with("clientID", "a@1").with("consumerGroup", "CG1");
+        assert_eq!(
+            members(&mut first, "CG1").text(),
+            r#"{"consumerIdList":["a@1"]}"#
+        );
+        let leave = Ask::new(35)
+            .with("clientID", "a@1")
+            .with("consumerGroup", "CG1");
         assert_eq!(first.ask(&leave).code, 0);
         assert_eq!(members(&mut first, "CG1").code, 1);
     }
@@ -86,7 +94,12 @@ fn a_pull_without_expression_follows_the_registered_subscription_at_once() {
             ask
         };
         for (version, expression, code) in [(1, "TagA", 0), (2, "TagB", 20), (3, "*", 0)] {
-            assert_eq!(client.ask(&heartbeat("a@1", "CG1", expression, version)).code, 0);
+            assert_eq!(
+                client
+                    .ask(&heartbeat("a@1", "CG1", expression, version))
+                    .code,
+                0
+            );
             for queue in 0..3 {
                 let answer = client.ask(&registered(queue, version));
                 assert_eq!(answer.code, code, "{expression}: {answer:?}");
@@ -104,7 +117,14 @@ fn a_pull_without_expression_follows_the_registered_subscription_at_once() {
 fn malformed_heartbeats_are_refused_and_the_connection_lives_on() {
     let server = Server::broker(1);
     let mut client = Client::connect(server.broker_address());
-    for body in ["", "nonsense", "{}", r#"{"clientID":""}"#, r#"{"clientID":7}"#, "[[[[[[[["] {
+    for body in [
+        "",
+        "nonsense",
+        "{}",
+        r#"{"clientID":""}"#,
+        r#"{"clientID":7}"#,
+        "[[[[[[[[",
+    ] {
         let answer = client.ask(&Ask::new(34).body(body));
         assert_eq!(answer.code, 1, "{body}: {answer:?}");
     }
@@ -154,6 +174,11 @@ fn a_topic_can_be_changed_shown_and_deleted_and_comes_back_empty() {
         }
         let system = client.ask(&Ask::new(215).with("topic", "TBW102"));
         assert_eq!(system.code, 29);
-        assert_eq!(client.ask(&Ask::new(215).with("topic", "TBW102").version(407)).code, 1);
+        assert_eq!(
+            client
+                .ask(&Ask::new(215).with("topic", "TBW102").version(407))
+                .code,
+            1
+        );
     }
 }

@@ -1,11 +1,13 @@
-//! The server over real sockets and rings, spoken to in raw bytes.
-//!
-//! `connections`: what a connection may and may not do; `names`: the name server's port;
-//! `golden`: captured requests replayed.
+//! The server over real sockets and rings, spoken to in raw bytes; and in the simulated world, where
+//! minutes pass in no time.
 #![forbid(unsafe_code)]
 
+mod broker;
 mod connections;
+mod groups;
 mod harness;
 mod names;
+mod pulls;
+mod sends;
 mod simulated;
 mod wire;

@@ -14,7 +14,10 @@ fn statuses_have_the_codes_and_next_offsets_of_apache() {
         create_topic(&mut client, "TopicTest", 2);
         create_topic(&mut client, "TopicEmpty", 1);
         for number in 0..5 {
-            assert_eq!(client.ask(&send("TopicTest", 0, &number.to_string())).code, 0);
+            assert_eq!(
+                client.ask(&send("TopicTest", 0, &number.to_string())).code,
+                0
+            );
         }
         let cases = [
             (pull("TopicTest", 0, 0), 0, 5, "FOUND"),
@@ -22,9 +25,24 @@ fn statuses_have_the_codes_and_next_offsets_of_apache() {
             (pull("TopicTest", 0, 5), 19, 5, "OFFSET_OVERFLOW_ONE"),
             (pull("TopicTest", 0, 9), 21, 5, "OFFSET_OVERFLOW_BADLY"),
             (pull("TopicTest", 0, -1), 21, 0, "OFFSET_TOO_SMALL"),
-            (pull_held("TopicTest", 0, 0, "TagB", 0), 20, 5, "NO_MATCHED_MESSAGE"),
-            (pull_held("TopicTest", 0, 0, "|| ||", 0), 20, 5, "NO_MATCHED_MESSAGE"),
-            (pull_held("TopicTest", 0, 0, "TagB || TagA", 0), 0, 5, "FOUND"),
+            (
+                pull_held("TopicTest", 0, 0, "TagB", 0),
+                20,
+                5,
+                "NO_MATCHED_MESSAGE",
+            ),
+            (
+                pull_held("TopicTest", 0, 0, "|| ||", 0),
+                20,
+                5,
+                "NO_MATCHED_MESSAGE",
+            ),
+            (
+                pull_held("TopicTest", 0, 0, "TagB || TagA", 0),
+                0,
+                5,
+                "FOUND",
+            ),
             (pull("TopicEmpty", 0, 0), 19, 0, "NO_MESSAGE_IN_QUEUE"),
             (pull("TopicEmpty", 0, 5), 21, 0, "NO_MESSAGE_IN_QUEUE"),
         ];
@@ -58,7 +76,11 @@ fn refused_pulls_have_the_codes_of_the_clients_generation() {
         ask
     };
     let mut sql = pull_held("TopicTest", 0, 0, "a > 5", 0);
-    if let Some(field) = sql.fields.iter_mut().find(|(name, _)| *name == "expressionType") {
+    if let Some(field) = sql
+        .fields
+        .iter_mut()
+        .find(|(name, _)| *name == "expressionType")
+    {
         field.1 = "SQL92".into();
     }
     let cases = [
@@ -167,10 +189,16 @@ fn offsets_of_queues_and_groups() {
             // The group must exist: a pull creates it.
             client.ask(&pull("TopicTest", queue_id, 0));
             let stored = ask(14).with("consumerGroup", "CG_test");
-            assert_eq!(client.ask(&stored).number("offset"), 0, "the queue still has its first message");
+            assert_eq!(
+                client.ask(&stored).number("offset"),
+                0,
+                "the queue still has its first message"
+            );
             let not_zero = stored.clone().with("setZeroIfNotFound", false);
             assert_eq!(client.ask(&not_zero).code, 22);
-            let update = ask(15).with("consumerGroup", "CG_test").with("commitOffset", 3);
+            let update = ask(15)
+                .with("consumerGroup", "CG_test")
+                .with("commitOffset", 3);
             assert_eq!(client.ask(&update).code, 0);
             assert_eq!(client.ask(&stored).number("offset"), 3);
         }
@@ -187,7 +215,10 @@ fn offsets_of_what_does_not_exist() {
         assert_eq!(client.ask(&ask(30)).number("offset"), 0);
         assert_eq!(client.ask(&ask(31)).number("offset"), 0);
         assert_eq!(client.ask(&ask(32)).number("timestamp"), -1);
-        assert_eq!(client.ask(&ask(29).with("timestamp", 5)).number("offset"), 0);
+        assert_eq!(
+            client.ask(&ask(29).with("timestamp", 5)).number("offset"),
+            0
+        );
         let query = ask(14).with("consumerGroup", "CG");
         assert_eq!(client.ask(&query).code, 22);
         assert_eq!(client.ask(&query.version(407)).number("offset"), 0);

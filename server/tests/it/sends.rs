@@ -62,7 +62,10 @@ fn a_stored_record_carries_what_the_client_and_the_broker_know() {
     ] {
         assert_eq!(properties.get_str(name), Some(value), "{name}");
     }
-    assert_eq!(sent.field("transactionId"), Some("C0000202097E00000000063807B40002"));
+    assert_eq!(
+        sent.field("transactionId"),
+        Some("C0000202097E00000000063807B40002")
+    );
     let id = OffsetId::parse(sent.field("msgId").unwrap()).unwrap();
     assert_eq!(id.offset, record.physical_offset());
     let view = client.ask(&Ask::new(33).with("offset", id.offset));
@@ -89,8 +92,9 @@ fn a_message_without_unique_key_gets_one() {
 fn an_unknown_topic_is_created_after_its_template_and_only_then() {
     for shards in [1, 3] {
         let server = Server::broker(shards);
-        let mut clients: Vec<_> =
-            (0..4).map(|_| Client::connect(server.broker_address())).collect();
+        let mut clients: Vec<_> = (0..4)
+            .map(|_| Client::connect(server.broker_address()))
+            .collect();
         let numbers: Vec<_> = (0i32..)
             .zip(&mut clients)
             .map(|(queue, client)| client.send(&send("TopicNew", queue, &format!("to {queue}"))))
@@ -100,7 +104,10 @@ fn an_unknown_topic_is_created_after_its_template_and_only_then() {
             assert_eq!(answer.code, 0, "{answer:?}");
         }
         for queue in 0..4 {
-            assert_eq!(drain(&mut clients[0], "TopicNew", queue), [format!("to {queue}")]);
+            assert_eq!(
+                drain(&mut clients[0], "TopicNew", queue),
+                [format!("to {queue}")]
+            );
         }
         let refused = clients[0].ask(&send("TopicNew", 4, "beyond"));
         assert_eq!(refused.code, 29);
@@ -108,7 +115,11 @@ fn an_unknown_topic_is_created_after_its_template_and_only_then() {
         without.fields[2].1 = "NoSuchTemplate".into();
         let refused = clients[0].ask(&without);
         assert_eq!(refused.code, 17, "{refused:?}");
-        assert!(refused.remark.starts_with("topic[TopicOther] not exist, apply first please!"));
+        assert!(
+            refused
+                .remark
+                .starts_with("topic[TopicOther] not exist, apply first please!")
+        );
     }
 }
 
@@ -128,10 +139,31 @@ fn refusals_have_the_codes_of_the_clients_generation() {
         (send("TopicTest", 0, ""), 1, 1),
         (Ask::new(310).with("b", "TopicTest").body("x"), 1, 1),
         (send_with("TopicTest", 0, "x", "DELAY\u{1}3\u{2}"), 13, 13),
-        (send_with("TopicTest", 0, "x", "TIMER_DELAY_SEC\u{1}3\u{2}"), 13, 13),
-        (send_with("TopicTest", 0, "x", "TRAN_MSG\u{1}true\u{2}"), 13, 13),
-        (send_with("TopicTest", 0, "x", &format!("k\u{1}{}", "p".repeat(32_767))), 13, 13),
-        (send("TopicTest", 0, &"x".repeat(4 * 1024 * 1024 + 1)), 13, 13),
+        (
+            send_with("TopicTest", 0, "x", "TIMER_DELAY_SEC\u{1}3\u{2}"),
+            13,
+            13,
+        ),
+        (
+            send_with("TopicTest", 0, "x", "TRAN_MSG\u{1}true\u{2}"),
+            13,
+            13,
+        ),
+        (
+            send_with(
+                "TopicTest",
+                0,
+                "x",
+                &format!("k\u{1}{}", "p".repeat(32_767)),
+            ),
+            13,
+            13,
+        ),
+        (
+            send("TopicTest", 0, &"x".repeat(4 * 1024 * 1024 + 1)),
+            13,
+            13,
+        ),
     ];
     for (ask, new, old) in cases {
         let answer = client.ask(&ask.clone());
@@ -170,7 +202,11 @@ fn a_batch_becomes_consecutive_records_with_an_id_each() {
     let server = Server::broker(1);
     let mut client = Client::connect(server.broker_address());
     create_topic(&mut client, "TopicTest", 1);
-    let body = batch(&[("one", "TAGS\u{1}A\u{2}"), ("two", ""), ("three", "TAGS\u{1}A")]);
+    let body = batch(&[
+        ("one", "TAGS\u{1}A\u{2}"),
+        ("two", ""),
+        ("three", "TAGS\u{1}A"),
+    ]);
     let answer = client.ask(&send_batch("TopicTest", 0, body));
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(answer.number("queueOffset"), 0);
@@ -277,7 +313,10 @@ fn a_message_sent_back_too_often_goes_to_the_dead_letters() {
         assert_eq!(client.ask(&back(4, 3, "dead")).code, 0);
         assert_eq!(client.ask(&back(3, 3, "dead in 4.9").version(407)).code, 0);
         assert_eq!(drain(&mut client, "%RETRY%CG_back", 0), ["again"]);
-        assert_eq!(drain(&mut client, "%DLQ%CG_back", 0), ["dead", "dead in 4.9"]);
+        assert_eq!(
+            drain(&mut client, "%DLQ%CG_back", 0),
+            ["dead", "dead in 4.9"]
+        );
     }
 }
 
