@@ -51,6 +51,8 @@ pub struct Worker<D: Disk, W> {
     waker: W,
     /// Requests that are taken up in their order, between steps of the preparation.
     requests: VecDeque<Request>,
+    /// Requests that failed and are tried again at a later step.
+    later: VecDeque<(u32, Request)>,
     /// Replies that found the ring full.
     replies: VecDeque<Reply<D::Handle>>,
     generations: Vec<u64>,
@@ -107,6 +109,7 @@ impl<D: Disk, W: Wake> Worker<D, W> {
             link,
             waker,
             requests: VecDeque::new(),
+            later: VecDeque::new(),
             replies: VecDeque::new(),
             generations: start.generations,
             folder,
@@ -162,6 +165,13 @@ impl<D: Disk, W: Wake> Worker<D, W> {
     }
 
     fn take_requests(&mut self) {
+        let looks = self.looks;
+        if let Some((_, request)) = self
+            .later
+            .pop_front_if(|(due, _)| looks.wrapping_sub(*due) < u32::MAX / 2)
+        {
+            self.requests.push_back(request);
+        }
         while self.requests.len() < CONTROL_RING
             && let Some(request) = self.link.request()
         {
@@ -219,15 +229,12 @@ impl<D: Disk, W: Wake> Worker<D, W> {
                 let written = self.indexes.write(&index, self.oldest).await;
                 match written {
                     Ok(open) => self.index_written(open),
-                    Err(error) => self.retry_later(error, Request::WriteIndex(index)).await,
+                    Err(error) => self.retry_later(error, Request::WriteIndex(index)),
                 }
             }
             Request::RebuildIndex(segment) => match self.rebuild(segment).await {
                 Ok(open) => self.index_written(open),
-                Err(error) => {
-                    self.retry_later(error, Request::RebuildIndex(segment))
-                        .await
-                }
+                Err(error) => self.retry_later(error, Request::RebuildIndex(segment)),
             },
             Request::BeginState(generation) => self.begin_state(generation).await,
             Request::StateChunk(chunk) => self.state_chunk(chunk).await,
@@ -257,12 +264,17 @@ impl<D: Disk, W: Wake> Worker<D, W> {
         }
     }
 
-    /// An index segment is needed: the shard goes on from memory, and slows down in time.
-    async fn retry_later(&mut self, error: IndexError, request: Request) {
+    /// The shard goes on from memory, and slows down in time; or its readers wait. What can never succeed
+    /// is not tried again.
+    fn retry_later(&mut self, error: IndexError, request: Request) {
         tracing::error!(%error, "an index segment cannot be written now");
-        self.disk.pause(RETRY_PAUSE).await;
-        if !self.stopping {
-            self.requests.push_back(request);
+        let hopeless = matches!(
+            error,
+            IndexError::Contradiction(_) | IndexError::TooLarge(_)
+        );
+        if !hopeless && !self.stopping {
+            let due = self.looks.wrapping_add(RETRY_LOOKS);
+            self.later.push_back((due, request));
         }
     }
 
@@ -452,6 +464,7 @@ impl<D: Disk, W: Wake> Worker<D, W> {
 
 /// Between two steps of zeroing a segment that nobody waits for.
 const ZEROING_PAUSE: Duration = Duration::from_millis(2);
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// Steps until something that failed is tried again: a second when there is nothing else to do.
+const RETRY_LOOKS: u32 = 200;
 /// Queues in one reply of a retirement: a shard takes one in far less than a turn may last.
 const RETIRE_STRETCH: usize = 512;

@@ -316,7 +316,7 @@ impl<I: Io> Shard<I> {
                 Began::Refused(task)
             }
             Outcome::Damaged(damage) => {
-                self.index_damaged(damage);
+                self.index_damaged(io, damage);
                 Began::Refused(task)
             }
             Outcome::Nothing | Outcome::Above => self.gap_below_memory(io, &lookup, task),

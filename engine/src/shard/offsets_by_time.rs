@@ -120,6 +120,9 @@ impl<I: Io> Shard<I> {
                 Stage::Search(lookup) => match lookup.start(&mut self.indexes) {
                     Step::Read(read) => Need::Pages(read),
                     Step::Done(outcome) => {
+                        if let TimeOutcome::Damaged(damage) = outcome {
+                            self.index_damaged(io, damage);
+                        }
                         task.take_outcome(outcome);
                         continue;
                     }
@@ -167,6 +170,9 @@ impl<I: Io> Shard<I> {
         match lookup.feed(&mut self.indexes, bytes) {
             Step::Read(read) => self.begin_read(io, Need::Pages(read), ColdTask::Time(task)),
             Step::Done(outcome) => {
+                if let TimeOutcome::Damaged(damage) = outcome {
+                    self.index_damaged(io, damage);
+                }
                 task.take_outcome(outcome);
                 Began::Ready(ColdTask::Time(task))
             }

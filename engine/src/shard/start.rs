@@ -11,7 +11,7 @@ use crate::config::{Config, Durability};
 use crate::control::link::{Request, ShardLink};
 use crate::control_record::{ControlRecord, RunStart};
 use crate::hash::Seed;
-use crate::index::{IndexSet, OpenSegment};
+use crate::index::{Damage, IndexSet, OpenSegment};
 use crate::limits::{INDEX_CACHE_PAGES, WAITERS_MAX};
 use crate::log::retention::{Policy, Retention};
 use crate::log::segment_set::{Segment, SegmentSet};
@@ -143,7 +143,12 @@ impl<I: Io> Shard<I> {
         let manifest_file = io.adopt_file(start.manifest_file)?;
         let witness_file = io.adopt_file(start.witness_file)?;
         let head = start.head;
-        let log_start = log_start(start.identity, &head, start.indexes);
+        let newest = indexes.newest();
+        let (late, recent): (Vec<_>, Vec<_>) = start
+            .indexes
+            .into_iter()
+            .partition(|index| Some(index.segment()) < newest);
+        let log_start = log_start(start.identity, &head, recent);
         let keeper = Keeper::new(
             start.run,
             start.next_generation,
@@ -181,7 +186,21 @@ impl<I: Io> Shard<I> {
         for segment in start.retired {
             shard.link.ask(Request::Recycle(segment));
         }
+        shard.write_again(late);
         Ok(shard)
+    }
+
+    /// Indexes of segments below those that have their index segments. Memory is searched from the top
+    /// down, so they cannot be served from there: their queues are busy until they are written.
+    fn write_again(&mut self, late: Vec<ActiveIndex>) {
+        for index in late {
+            self.indexes.mark_damaged(Damage {
+                segment: index.segment(),
+                page: 0,
+                reason: "it was missing at the start",
+            });
+            self.link.ask(Request::WriteIndex(Arc::new(index)));
+        }
     }
 
     fn restore(&mut self, state: ShardState) {

@@ -96,9 +96,16 @@ impl<I: Io> Shard<I> {
     }
 
     /// An index segment cannot be read: its queues are busy until it is rebuilt.
-    pub(super) fn index_damaged(&mut self, damage: Damage) {
+    pub(super) fn index_damaged(&mut self, io: &mut I, damage: Damage) {
+        if self.indexes.damage_of(damage.segment).is_some()
+            || !self.indexes.contains(damage.segment)
+        {
+            return;
+        }
         tracing::warn!(shard = self.index.0, segment = %damage.segment, ?damage, "an index segment is damaged");
-        self.indexes.mark_damaged(damage);
+        if let Some(file) = self.indexes.mark_damaged(damage) {
+            io.release_file(file);
+        }
         self.link.ask(Request::RebuildIndex(damage.segment));
     }
 

@@ -84,6 +84,9 @@ impl<I: Io> Shard<I> {
             Stage::Search(lookup) => match lookup.start(&mut self.indexes) {
                 Step::Read(read) => Need::Pages(read),
                 Step::Done(outcome) => {
+                    if let BlockOutcome::Damaged(damage) = outcome {
+                        self.index_damaged(io, damage);
+                    }
                     task.take_outcome(outcome);
                     return self.run_view(io, task);
                 }
@@ -110,6 +113,9 @@ impl<I: Io> Shard<I> {
         match lookup.feed(&mut self.indexes, bytes) {
             Step::Read(read) => self.begin_read(io, Need::Pages(read), ColdTask::View(task)),
             Step::Done(outcome) => {
+                if let BlockOutcome::Damaged(damage) = outcome {
+                    self.index_damaged(io, damage);
+                }
                 task.take_outcome(outcome);
                 Began::Ready(ColdTask::View(task))
             }
