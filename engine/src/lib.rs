@@ -9,6 +9,8 @@ mod checkpoint;
 pub mod config;
 pub mod control;
 pub mod control_record;
+pub mod embedded;
+pub mod engine;
 pub mod error;
 mod hash;
 pub mod index;
@@ -30,6 +32,8 @@ mod waiters;
 pub mod witness;
 
 pub use config::{Config, Durability};
+pub use embedded::Embedded;
+pub use engine::{Engine, Running, ShardContext};
 pub use error::{Error, Refused};
 pub use log::retention::{Hours, Policy};
 pub use pull::{

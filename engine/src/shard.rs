@@ -22,10 +22,13 @@ mod upkeep;
 mod view;
 
 use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
 use ringmq_ring::{Completion, FileId, Io, Moment};
 
 use crate::control::link::ShardLink;
+use crate::error::Error;
 use crate::index::IndexSet;
 use crate::limits::CONTROL_LOOK_NS;
 use crate::log::CommitLog;
@@ -62,6 +65,8 @@ pub struct Shard<I: Io> {
     retention: Retention,
     /// Queues whose waiting pulls have something to look at.
     woken: Vec<QueueNumber>,
+    /// Where a failure is reported for the process to end.
+    failure: Option<Arc<OnceLock<Error>>>,
     /// Memory of lists that are laid out for control records.
     scratch: Vec<u8>,
 }
@@ -154,6 +159,13 @@ impl<I: Io> Shard<I> {
         self.index
     }
 
+    /// A failed write or flush is also left in `cell`, for whoever ends the process.
+    #[must_use]
+    pub fn report_failure(mut self, cell: Arc<OnceLock<Error>>) -> Self {
+        self.failure = Some(cell);
+        self
+    }
+
     /// Tells the shard the time: to be called first in every completion of the service, so that what is
     /// appended gets the time of this turn and not that of the last sleep.
     pub fn observe(&mut self, now: Moment) {
@@ -178,6 +190,12 @@ impl<I: Io> Shard<I> {
     /// The next thing a caller waits for; `None` when all are told.
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Whether appends may be tried: the first segment of this run is there, or none will be (a shard that
+    /// only reads). Before, they are refused as busy; at start a service waits for this.
+    pub fn is_ready(&self) -> bool {
+        self.read_only || self.keeper.run_to_begin().is_none()
     }
 
     /// The queue bound to (topic, queue id).
@@ -257,8 +275,17 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    fn tell_failed(&mut self) {
+    fn tell_failed(&mut self, reason: &io::Error) {
         self.phase = Phase::Failed;
+        let stopped = Error::Stopped {
+            shard: self.index.0,
+            offset: self.log.marks().durable(),
+            reason: reason.to_string(),
+        };
+        if let Some(failure) = &self.failure {
+            // The first shard to fail is the one to be named.
+            let _ = failure.set(stopped);
+        }
         let events = &mut self.events;
         self.log
             .fail(|ticket: Ticket| events.push_back(Event::Failed { ticket }));

@@ -4,6 +4,7 @@ pub mod glommio_disk;
 pub mod index_files;
 pub mod link;
 pub mod open;
+pub(crate) mod plane;
 pub mod segment_files;
 pub mod state_files;
 pub mod worker;

@@ -104,6 +104,8 @@ pub(crate) struct CommitLog {
     head: LogOffset,
     resumed: bool,
     last_store_ms: i64,
+    /// Bytes of closed blocks that are not written.
+    unwritten: u64,
     /// The control plane could not prepare a segment.
     pub(crate) no_space: bool,
     /// The disk is fuller than sends may make it.
@@ -150,6 +152,7 @@ impl CommitLog {
             head: start.next,
             resumed: start.resume,
             last_store_ms: start.last_store_ms,
+            unwritten: 0,
             no_space: false,
             full: false,
             rolled: None,
@@ -299,6 +302,7 @@ impl CommitLog {
         }
         let block = self.commit.pop_done()?;
         self.marks.write(block.end);
+        self.unwritten -= block.end.0 - block.at.0;
         self.written = block.mark();
         match self.durability {
             Durability::Sync => self.note_durable(self.written),
@@ -467,8 +471,12 @@ impl CommitLog {
         if self.full || (self.no_space && self.segments.ahead() < SEGMENTS_AHEAD) {
             return Err(Refused::Full);
         }
-        let unwritten = self.head.0.saturating_sub(self.marks.written().0);
-        if !self.commit.is_empty() && unwritten + alone as u64 > UNWRITTEN_BYTES_MAX {
+        let open = self
+            .commit
+            .opened()
+            .map_or(0, |open| open.builder.sealed_len());
+        let waiting = self.unwritten + (open + alone) as u64;
+        if !self.commit.is_empty() && waiting > UNWRITTEN_BYTES_MAX {
             return Err(Refused::Busy(Bound::UnwrittenBytes));
         }
         Ok(())
@@ -562,6 +570,7 @@ impl CommitLog {
             active.used = block.end.0 - LogOffset::of_segment(active.number, size).0;
         }
         self.head = block.end;
+        self.unwritten += block.end.0 - block.at.0;
         self.marks.append(block.end);
         if let Some(rest) = rest {
             self.buffers.give_back(rest);

@@ -41,7 +41,7 @@ impl<I: Io> Shard<I> {
                 %error,
                 "a write to the log failed: the shard stops, recovery decides at the next start"
             );
-            self.tell_failed();
+            self.tell_failed(&error);
             return;
         }
         self.advance();

@@ -174,6 +174,7 @@ impl<I: Io> Shard<I> {
             counters: Counters::default(),
             retention: Retention::new(start.settings.retention),
             woken: Vec::new(),
+            failure: None,
             scratch: Vec::new(),
         };
         shard.restore(start.state);

@@ -31,7 +31,7 @@ impl<I: Io> Shard<I> {
         while let Some(reply) = self.link.reply() {
             if let Err(error) = self.reply(io, reply) {
                 tracing::error!(shard = self.index.0, %error, "the ring cannot take a file over");
-                self.tell_failed();
+                self.tell_failed(&error);
                 return;
             }
         }
