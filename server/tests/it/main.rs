@@ -1,9 +1,11 @@
 //! The server over real sockets and rings, spoken to in raw bytes; and in the simulated world, where
 //! minutes pass in no time.
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod broker;
 mod connections;
+mod golden;
 mod groups;
 mod harness;
 mod names;

@@ -136,7 +136,6 @@ fn refusals_have_the_codes_of_the_clients_generation() {
         (send("SCHEDULE_TOPIC_XXXX", 0, "x"), 16, 16),
         (send("SELF_TEST_TOPIC", 0, "x"), 16, 16),
         (send("TopicTest", 99, "x"), 29, 1),
-        (send("TopicTest", 0, ""), 1, 1),
         (Ask::new(310).with("b", "TopicTest").body("x"), 1, 1),
         (send_with("TopicTest", 0, "x", "DELAY\u{1}3\u{2}"), 13, 13),
         (
@@ -173,6 +172,16 @@ fn refusals_have_the_codes_of_the_clients_generation() {
         assert_eq!(answer.code, old, "{answer:?}");
     }
     assert_eq!(drain(&mut client, "TopicTest", 0), Vec::<String>::new());
+}
+
+#[test]
+fn an_empty_body_is_stored_for_clients_of_4_9_only() {
+    let server = Server::broker(1);
+    let mut client = Client::connect(server.broker_address());
+    create_topic(&mut client, "TopicTest", 1);
+    assert_eq!(client.ask(&send("TopicTest", 0, "")).code, 1);
+    assert_eq!(client.ask(&send("TopicTest", 0, "").version(407)).code, 0);
+    assert_eq!(drain(&mut client, "TopicTest", 0), [""]);
 }
 
 fn batch(items: &[(&str, &str)]) -> Vec<u8> {
