@@ -1,0 +1,6 @@
+//! What the engine does, one behaviour per test: shards in the simulated world, without faults unless a
+//! test says so.
+#![forbid(unsafe_code)]
+
+mod cold;
+mod desk;
