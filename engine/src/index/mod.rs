@@ -1,5 +1,6 @@
 //! Immutable index segments: where each record of a log segment lies, by queue, and when each block
-//! was stored. One file per log segment, derivable from it, described in `FORMAT.md`.
+//! was stored. One file per log segment, derivable from it. Byte by byte in
+//! `FORMAT.md`, section 7.
 //!
 //! Reading never blocks: a lookup is a small state machine that asks for pages and is fed them.
 
