@@ -399,4 +399,6 @@ impl QueueItem {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
