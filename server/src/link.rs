@@ -82,6 +82,11 @@ impl<W> ControlLink<W> {
         self.commands.push(command).is_ok()
     }
 
+    /// Whether the shard's end is gone: its thread has ended.
+    pub fn is_abandoned(&self) -> bool {
+        self.commands.is_abandoned()
+    }
+
     /// The next notice.
     pub fn notice(&mut self) -> Option<Notice<W>> {
         self.notices.pop().ok()

@@ -6,18 +6,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flume::{Receiver, Sender};
-use ringmq_ring::affinity;
+use ringmq_engine::engine::{Engine, ShardContext};
 use ringmq_ring::mailbox::Mailboxes;
 use ringmq_ring::probe;
+use ringmq_ring::uring::{Uring, UringWaker};
 
 use super::listen::listen;
 use super::registration::{Identity, Registrar};
-use super::store::{self, Store};
-use super::supervisor::{Ended, ShardThread, Supervisor};
-use super::threads::{self, BrokerPlan, HomePlan, ThreadPlan};
+use super::store;
+use super::supervisor::{Ended, Supervisor};
+use super::threads::{BrokerPlan, HomePlan, ServicePlan, Threads};
 use crate::config::{BrokerConfig, Config, NameServerConfig};
 use crate::connection::Port;
 use crate::error::StartError;
@@ -25,6 +26,7 @@ use crate::handlers::names::NameService;
 use crate::limits::MAILBOX_SLOTS;
 use crate::link;
 use crate::namesrv::{KvConfig, NameServer};
+use crate::service::ShardService;
 use crate::shard::Settings;
 
 /// How long the first registration is waited for before the boot lines are printed.
@@ -105,17 +107,18 @@ impl Drop for Running {
 pub fn start(config: &Config) -> Result<Running, StartError> {
     probe::check()?;
     let ports = Ports::open(config)?;
-    let store = match &config.broker {
+    let engine = match &config.broker {
         Some(broker) => Some(store::open(&broker.store)?),
         None => None,
     };
-    let mut supervisor = spawn_threads(config, &ports, store)?;
+    let mut supervisor = serve(config, &ports, engine)?;
     if let Err(error) = supervisor.wait_ready() {
         supervisor.abandon();
         return Err(error);
     }
-    if let Some(broker) = &config.broker {
-        register(broker, &ports, &mut supervisor)?;
+    if let (Some(broker), Some(broker_ports)) = (&config.broker, &ports.broker) {
+        let registrar = registrar(broker, broker_ports, ports.name_server_address())?;
+        supervisor.register(registrar, FIRST_REGISTRATION);
     }
     let (stop, stop_orders) = flume::bounded(1);
     let (tell_ended, ended) = flume::bounded(1);
@@ -125,7 +128,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         .map_err(StartError::Thread)?;
     Ok(Running {
         broker: ports.broker.as_ref().map(|ports| ports.advertised),
-        name_server: ports.name_server.as_ref().map(|(_, address)| *address),
+        name_server: ports.name_server_address(),
         stop,
         ended,
         control: Some(control),
@@ -165,6 +168,12 @@ impl Ports {
     }
 }
 
+impl Ports {
+    fn name_server_address(&self) -> Option<SocketAddr> {
+        self.name_server.as_ref().map(|(_, address)| *address)
+    }
+}
+
 impl BrokerPorts {
     /// `listenPort` and the VIP port below it; only the first when any port will do.
     fn open(config: &BrokerConfig) -> Result<Self, StartError> {
@@ -184,113 +193,81 @@ impl BrokerPorts {
     }
 }
 
-fn spawn_threads(
-    config: &Config,
-    ports: &Ports,
-    store: Option<Store>,
-) -> Result<Supervisor, StartError> {
-    let names = match &config.name_server {
-        Some(config) => Some(name_service(config)?),
-        None => None,
-    };
-    let plans = plans(config, ports, store, names)?;
+/// Starts the threads: one for each shard of the store, one alone without a store.
+fn serve(config: &Config, ports: &Ports, engine: Option<Engine>) -> Result<Supervisor, StartError> {
+    let count = engine.as_ref().map_or(1, Engine::shard_count);
     let (tell_failure, failures) = flume::unbounded();
-    let mut supervisor = Supervisor {
-        shards: Vec::new(),
-        registrar: None,
-        topics: None,
-        is_ready: false,
-        tell_not_before: Instant::now(),
-        failures,
+    let (plans, links) = plans(config, ports, count, &tell_failure)?;
+    let mut plans = plans.into_iter();
+    let threads = match engine {
+        Some(engine) => Threads::Engine(engine.start(|_| {
+            let plan = plans.next();
+            move |context| make_service(plan, context)
+        })?),
+        None => match plans.next() {
+            Some(plan) => Threads::alone(plan)?,
+            None => return Err(StartError::Lost),
+        },
     };
-    for (plan, link) in plans {
-        match threads::spawn(plan, tell_failure.clone()) {
-            Ok(thread) => supervisor.shards.push(ShardThread {
-                link,
-                waker: None,
-                thread: Some(thread),
-                is_stopped: false,
-            }),
-            Err(error) => {
-                supervisor.abandon();
-                return Err(StartError::Thread(error));
-            }
-        }
-    }
-    Ok(supervisor)
+    Ok(Supervisor::new(threads, links, failures))
 }
 
-type PlanWithLink = (
-    ThreadPlan,
-    link::ControlLink<ringmq_ring::uring::UringWaker>,
-);
+/// There is a plan for every shard the engine says it has.
+fn make_service(plan: Option<ServicePlan>, context: ShardContext<'_>) -> ShardService<Uring> {
+    match plan {
+        Some(plan) => plan.service(Some(context.shard)),
+        None => unreachable!("the engine started more shards than it has"),
+    }
+}
 
-/// One plan for each shard of the store; one alone without a store.
+type Plans = (Vec<ServicePlan>, Vec<link::ControlLink<UringWaker>>);
+
 fn plans(
     config: &Config,
     ports: &Ports,
-    store: Option<Store>,
-    names: Option<NameService>,
-) -> Result<Vec<PlanWithLink>, StartError> {
-    let wall_ms = wall_ms();
-    let brokers = match (&config.broker, &ports.broker, store) {
-        (Some(config), Some(ports), Some(store)) => {
-            broker_plans(config, ports.advertised, store, wall_ms)?
-        }
-        _ => vec![None],
+    count: u8,
+    failures: &Sender<StartError>,
+) -> Result<Plans, StartError> {
+    let mut names = match &config.name_server {
+        Some(config) => Some(name_service(config)?),
+        None => None,
     };
-    let pins = config.broker.as_ref().is_some_and(|b| b.store.pin_threads);
-    let cores = affinity::cores().map_err(StartError::Thread)?;
-    let count = brokers.len();
-    let mailboxes = Mailboxes::mesh(count, MAILBOX_SLOTS);
-    let mut names = names;
-    let mut plans = Vec::new();
-    for ((index, broker), mailboxes) in (0..).zip(brokers).zip(mailboxes) {
+    let mut brokers = broker_plans(config, ports, count)?.into_iter();
+    let mut listeners = listeners(ports).map_err(StartError::Thread)?;
+    let (mut plans, mut links) = (Vec::new(), Vec::new());
+    for mailboxes in Mailboxes::mesh(usize::from(count), MAILBOX_SLOTS) {
         let (link, control) = link::pair();
-        let listeners = if index == 0 {
-            listeners(ports).map_err(StartError::Thread)?
-        } else {
-            Vec::new()
-        };
-        let place = if pins {
-            affinity::place(usize::from(index), count, &cores)
-        } else {
-            affinity::Place::Anywhere
-        };
-        let plan = ThreadPlan {
-            index,
-            place,
+        links.push(control);
+        plans.push(ServicePlan {
             mailboxes,
             link,
-            listeners,
+            listeners: std::mem::take(&mut listeners),
             names: names.take(),
-            broker,
-        };
-        plans.push((plan, control));
+            broker: brokers.next(),
+            failures: failures.clone(),
+        });
     }
-    Ok(plans)
+    Ok((plans, links))
 }
 
-fn broker_plans(
-    config: &BrokerConfig,
-    advertised: SocketAddr,
-    store: Store,
-    wall_ms: i64,
-) -> Result<Vec<Option<BrokerPlan>>, StartError> {
-    let settings = Arc::new(settings(config, advertised));
+/// One for each shard, the home shard's first; none where there is no broker.
+fn broker_plans(config: &Config, ports: &Ports, count: u8) -> Result<Vec<BrokerPlan>, StartError> {
+    let (Some(config), Some(ports)) = (&config.broker, &ports.broker) else {
+        return Ok(Vec::new());
+    };
+    let settings = Arc::new(settings(config, ports.advertised));
     let seed = random_seed()?;
-    let plans = store.shards.into_iter().zip(0u64..).map(|(store, index)| {
+    let plans = (0..u64::from(count)).map(|index| {
         let home = HomePlan {
             topics: config.system_topics(),
             auto_create_groups: config.auto_create_groups,
         };
-        Some(BrokerPlan {
-            store,
+        BrokerPlan {
             settings: Arc::clone(&settings),
             home: (index == 0).then_some(home),
             seed: seed.wrapping_add(index),
-            wall_ms,
-        })
+            wall_ms: wall_ms(),
+        }
     });
     Ok(plans.collect())
 }
@@ -350,33 +327,22 @@ fn read_kv(path: &Path) -> Result<KvConfig, StartError> {
     }
 }
 
-/// Registers everywhere and waits for the first answers: only then do clients find the broker.
-fn register(
+/// Threads for all name servers, the one in this process too.
+fn registrar(
     config: &BrokerConfig,
-    ports: &Ports,
-    supervisor: &mut Supervisor,
-) -> Result<(), StartError> {
-    let Some(broker) = &ports.broker else {
-        return Ok(());
-    };
+    ports: &BrokerPorts,
+    own_name_server: Option<SocketAddr>,
+) -> Result<Registrar, StartError> {
     let identity = Identity {
         cluster: config.cluster.clone(),
         name: config.name.clone(),
         id: config.id,
-        address: broker.advertised,
-        ha_address: broker.ha_advertised,
+        address: ports.advertised,
+        ha_address: ports.ha_advertised,
     };
     let mut name_servers = config.name_servers.clone();
-    if let Some((_, address)) = &ports.name_server {
-        name_servers.push(reachable(*address).to_string());
-    }
-    let registrar = Registrar::start(&identity, &name_servers, config.register_period);
-    supervisor.registrar = Some(registrar.map_err(StartError::Thread)?);
-    supervisor.tell_topics();
-    if let Some(registrar) = &supervisor.registrar {
-        registrar.wait_first_round(FIRST_REGISTRATION);
-    }
-    Ok(())
+    name_servers.extend(own_name_server.map(|address| reachable(address).to_string()));
+    Registrar::start(&identity, &name_servers, config.register_period).map_err(StartError::Thread)
 }
 
 /// An address to connect to for one that was listened on.

@@ -1,24 +1,18 @@
 //! Opening the engine's store as a broker's settings say.
 
-use std::fs::File;
-
 use ringmq_engine::Error;
 use ringmq_engine::config::{Config, Durability};
-use ringmq_engine::shard::ShardStart;
+use ringmq_engine::engine::Engine;
 
 use crate::config::broker::StoreConfig;
 
-/// An opened and recovered store.
-pub(super) struct Store {
-    /// What each shard's thread takes over.
-    pub shards: Vec<ShardStart<File>>,
-}
-
 /// Locks, recovers and opens; takes as long as recovery takes.
-pub(super) fn open(settings: &StoreConfig) -> Result<Store, Error> {
-    let config = engine_config(settings);
-    config.validate()?;
-    Err(Error::Config("no engine".to_owned()))
+pub(super) fn open(settings: &StoreConfig) -> Result<Engine, Error> {
+    let engine = Engine::open(&engine_config(settings))?;
+    for notice in engine.notices() {
+        tracing::info!("{notice}");
+    }
+    Ok(engine)
 }
 
 fn engine_config(settings: &StoreConfig) -> Config {
@@ -43,4 +37,20 @@ fn engine_config(settings: &StoreConfig) -> Config {
     config.lock_wait = settings.lock_wait;
     config.pin_threads = settings.pin_threads;
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BrokerConfig;
+    use crate::config::broker::Place;
+
+    #[test]
+    fn the_default_settings_are_ones_the_engine_takes() {
+        let broker = BrokerConfig::new(BrokerConfig::values(), Place::Loopback).unwrap();
+        let config = engine_config(&broker.store);
+        assert!(config.validate().is_ok());
+        assert_eq!(config.durability, Durability::Sync);
+        assert_eq!(config.retention.age_ms, 72 * 3_600_000);
+    }
 }

@@ -1,8 +1,6 @@
 //! The control thread: listens to the shards, keeps the name servers informed, writes the log out,
 //! and takes everything down in order.
 
-use std::io;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use flume::{Receiver, Sender};
@@ -11,6 +9,7 @@ use ringmq_ring::uring::UringWaker;
 
 use super::log;
 use super::registration::{Bodies, Registrar};
+use super::threads::Threads;
 use crate::broker::{SharedMap, Topic};
 use crate::data_version::DataVersion;
 use crate::error::{StartError, exit_code};
@@ -45,23 +44,34 @@ impl Ended {
 }
 
 /// One shard's thread as the control thread sees it.
-pub(super) struct ShardThread {
+pub(super) struct ShardLine {
     pub link: ControlLink<UringWaker>,
-    pub waker: Option<UringWaker>,
-    pub thread: Option<JoinHandle<io::Result<()>>>,
-    pub is_stopped: bool,
+    waker: Option<UringWaker>,
+    is_stopped: bool,
+}
+
+impl ShardLine {
+    /// A line to a thread that has not been heard of yet.
+    pub fn new(link: ControlLink<UringWaker>) -> Self {
+        Self {
+            link,
+            waker: None,
+            is_stopped: false,
+        }
+    }
 }
 
 /// See the module.
 pub(super) struct Supervisor {
-    pub shards: Vec<ShardThread>,
-    pub registrar: Option<Registrar>,
+    shards: Vec<ShardLine>,
+    threads: Threads,
+    registrar: Option<Registrar>,
     /// The newest topics that name servers have not been told of.
-    pub topics: Option<(SharedMap<Topic>, DataVersion)>,
-    pub is_ready: bool,
+    topics: Option<(SharedMap<Topic>, DataVersion)>,
+    is_ready: bool,
     /// Not before this time are the topics told again: telling takes longer the more there are.
-    pub tell_not_before: Instant,
-    pub failures: Receiver<StartError>,
+    tell_not_before: Instant,
+    failures: Receiver<StartError>,
 }
 
 /// What a look at the shards found.
@@ -71,6 +81,32 @@ enum Look {
 }
 
 impl Supervisor {
+    /// Supervises threads that have just been started; `failures` says why one cannot serve.
+    pub fn new(
+        threads: Threads,
+        links: Vec<ControlLink<UringWaker>>,
+        failures: Receiver<StartError>,
+    ) -> Self {
+        Self {
+            shards: links.into_iter().map(ShardLine::new).collect(),
+            threads,
+            registrar: None,
+            topics: None,
+            is_ready: false,
+            tell_not_before: Instant::now(),
+            failures,
+        }
+    }
+
+    /// Registers the topics as they are, waits for the first answers, and keeps them informed.
+    pub fn register(&mut self, registrar: Registrar, timeout: Duration) {
+        self.registrar = Some(registrar);
+        self.tell_topics();
+        if let Some(registrar) = &self.registrar {
+            registrar.wait_first_round(timeout);
+        }
+    }
+
     /// Waits until the home shard serves.
     pub fn wait_ready(&mut self) -> Result<(), StartError> {
         loop {
@@ -107,7 +143,7 @@ impl Supervisor {
     }
 
     /// Registers the newest topics, if there are newer ones.
-    pub fn tell_topics(&mut self) {
+    fn tell_topics(&mut self) {
         let began = Instant::now();
         if began < self.tell_not_before {
             return;
@@ -120,9 +156,10 @@ impl Supervisor {
         }
     }
 
-    /// Takes down what has been started, without a word about stopping properly.
+    /// Ends what has been started and never served. The threads are not waited for: the process
+    /// ends.
     pub fn abandon(mut self) {
-        self.leave();
+        self.command(Command::Exit);
     }
 
     fn look(&mut self) -> Look {
@@ -137,9 +174,12 @@ impl Supervisor {
                     Notice::Failed => look = Look::Failed,
                 }
             }
-            if shard.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            if shard.link.is_abandoned() {
                 look = Look::Failed;
             }
+        }
+        if self.threads.have_failed() {
+            look = Look::Failed;
         }
         look
     }
@@ -163,9 +203,7 @@ impl Supervisor {
             log::flush();
             std::thread::sleep(BUSY_INTERVAL);
         }
-        self.leave();
-        tracing::info!("stopped");
-        Ended::Stopped
+        self.leave()
     }
 
     /// What is left to do when a disk cannot be trusted any more: send clients elsewhere.
@@ -179,24 +217,24 @@ impl Supervisor {
     }
 
     /// Lets the last answers go, closes all connections, ends the threads.
-    fn leave(&mut self) {
+    fn leave(mut self) -> Ended {
         self.command(Command::Exit);
         let deadline = Instant::now() + LEAVE_TIMEOUT;
-        for shard in &mut self.shards {
-            let Some(thread) = shard.thread.take() else {
-                continue;
-            };
-            while !thread.is_finished() && Instant::now() < deadline {
-                std::thread::sleep(BUSY_INTERVAL);
-            }
-            if !thread.is_finished() {
+        while !self.shards.iter().all(|shard| shard.link.is_abandoned()) {
+            if Instant::now() > deadline {
                 tracing::error!("a shard's thread did not end in time");
-                continue;
+                return Ended::Failed;
             }
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "a shard's ring has failed"),
-                Err(_) => tracing::error!("a shard's thread has panicked"),
+            std::thread::sleep(BUSY_INTERVAL);
+        }
+        match self.threads.join() {
+            Ok(()) => {
+                tracing::info!("stopped");
+                Ended::Stopped
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                Ended::Failed
             }
         }
     }

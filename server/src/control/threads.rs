@@ -1,17 +1,15 @@
-//! The threads of the shards: each makes its ring, takes its part of the store over, and turns until
-//! it is told to leave.
+//! The threads that serve: those of the engine's shards, or one alone where there is only a name
+//! server.
 
-use std::fs::File;
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use flume::Sender;
 use ringmq_engine::Shard;
-use ringmq_engine::shard::ShardStart;
+use ringmq_engine::engine::Running;
 use ringmq_protocol::message_id::UniqueIds;
-use ringmq_ring::affinity::{self, Place};
 use ringmq_ring::mailbox::Mailboxes;
 use ringmq_ring::turn;
 use ringmq_ring::uring::{Uring, UringConfig, UringWaker};
@@ -32,20 +30,19 @@ use crate::waiters::Waiters;
 /// The mailboxes between the threads of one process.
 pub(super) type ShardMailboxes = Mailboxes<Letter<std::net::TcpStream, Tables>, (), UringWaker>;
 
-/// What one thread begins with.
-pub(super) struct ThreadPlan {
-    pub index: u8,
-    pub place: Place,
+/// What the service of one thread is made from.
+pub(super) struct ServicePlan {
     pub mailboxes: ShardMailboxes,
     pub link: ShardLink<UringWaker>,
     pub listeners: Vec<(TcpListener, Port)>,
     pub names: Option<NameService>,
     pub broker: Option<BrokerPlan>,
+    /// Where it is told why a service cannot be made.
+    pub failures: Sender<StartError>,
 }
 
 /// What the broker of one thread begins with.
 pub(super) struct BrokerPlan {
-    pub store: ShardStart<File>,
     pub settings: Arc<Settings>,
     /// On the home shard.
     pub home: Option<HomePlan>,
@@ -59,72 +56,103 @@ pub(super) struct HomePlan {
     pub auto_create_groups: bool,
 }
 
-/// Starts the thread. Why it does not serve, if it does not, goes to `failures`.
-pub(super) fn spawn(
-    plan: ThreadPlan,
-    failures: Sender<StartError>,
-) -> io::Result<JoinHandle<io::Result<()>>> {
-    thread::Builder::new()
-        .name(format!("shard-{}", plan.index))
-        .spawn(move || match begin(plan) {
-            Ok((mut io, mut service)) => turn::run(&mut io, &mut service),
-            Err(error) => {
-                // Nobody listening means that another thread has failed already.
-                let _ = failures.send(error);
-                Ok(())
-            }
+/// The threads of a process.
+pub(super) enum Threads {
+    /// One for each shard of the store, and the engine's own.
+    Engine(Running),
+    /// A name server's.
+    Alone(JoinHandle<io::Result<()>>),
+}
+
+impl Threads {
+    /// Starts the thread of a name server without a broker.
+    pub fn alone(plan: ServicePlan) -> Result<Self, StartError> {
+        thread::Builder::new()
+            .name("name-server".to_owned())
+            .spawn(move || {
+                let mut io = match Uring::new(&UringConfig::default()) {
+                    Ok(io) => io,
+                    Err(refused) => {
+                        // Whoever started it listens until it serves.
+                        let _ = plan.failures.send(refused.into());
+                        return Ok(());
+                    }
+                };
+                turn::run(&mut io, &mut plan.service(None))
+            })
+            .map(Self::Alone)
+            .map_err(StartError::Thread)
+    }
+
+    /// Whether a shard has seen a write fail.
+    pub fn have_failed(&self) -> bool {
+        match self {
+            Self::Engine(running) => running.has_failed(),
+            Self::Alone(_) => false,
+        }
+    }
+
+    /// Waits for threads that have been told to leave; says why one did not end well.
+    pub fn join(self) -> Result<(), String> {
+        match self {
+            Self::Engine(running) => running.join().map_err(|error| error.to_string()),
+            Self::Alone(thread) => match thread.join() {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(format!("the kernel's ring failed: {error}")),
+                Err(_) => Err("the name server's thread has panicked".to_owned()),
+            },
+        }
+    }
+}
+
+impl ServicePlan {
+    /// Makes the service, on its thread. One that cannot be made says why, and waits to be told to
+    /// leave.
+    pub fn service(self, engine: Option<Shard<Uring>>) -> ShardService<Uring> {
+        let broker = match (self.broker, engine) {
+            (Some(plan), Some(engine)) => match plan.broker_shard(engine) {
+                Ok(broker) => Some(broker),
+                Err(error) => {
+                    // Whoever started it listens until it serves.
+                    let _ = self.failures.send(error);
+                    None
+                }
+            },
+            _ => None,
+        };
+        let mux = Mux::new(self.mailboxes);
+        let mut service = ShardService::new(mux, broker, self.names, self.link);
+        for (listener, port) in self.listeners {
+            service.listen(listener, port);
+        }
+        service
+    }
+}
+
+impl BrokerPlan {
+    fn broker_shard(self, engine: Shard<Uring>) -> Result<BrokerShard<Uring>, StartError> {
+        let home = match &self.home {
+            Some(home) => Some(Box::new(self.recovered(home, &engine)?)),
+            None => None,
+        };
+        let ip = self.settings.store_host.ip();
+        let process = (std::process::id() & 0xFFFF) as u16;
+        Ok(BrokerShard {
+            settings: self.settings,
+            engine,
+            tables: Tables::new(self.seed),
+            waiters: Waiters::default(),
+            home,
+            random: Random::new(self.seed),
+            unique_ids: UniqueIds::new(ip, process, self.seed as u32),
+            scratch: Scratch::default(),
         })
-}
-
-fn begin(plan: ThreadPlan) -> Result<(Uring, ShardService<Uring>), StartError> {
-    if let Err(error) = affinity::pin(plan.place) {
-        tracing::warn!(%error, "cannot pin a shard's thread to its core; going on without");
     }
-    let mut io = Uring::new(&UringConfig::default())?;
-    let broker = match plan.broker {
-        Some(broker) => Some(broker_shard(broker, &mut io)?),
-        None => None,
-    };
-    let mux = Mux::new(plan.mailboxes);
-    let mut service = ShardService::new(mux, broker, plan.names, plan.link);
-    for (listener, port) in plan.listeners {
-        service.listen(listener, port);
+
+    fn recovered(&self, home: &HomePlan, engine: &Shard<Uring>) -> Result<Home, StartError> {
+        let (seed, now) = (self.seed, self.wall_ms);
+        let topics = TopicTable::restore(home.topics.clone(), engine.topics(), seed, now)?;
+        let groups = GroupTable::restore(home.auto_create_groups, engine.groups(), now)?;
+        Ok(Home::new(topics, groups, seed))
     }
-    Ok((io, service))
-}
-
-fn broker_shard(plan: BrokerPlan, io: &mut Uring) -> Result<BrokerShard<Uring>, StartError> {
-    let engine = Shard::new(plan.store, io).map_err(StartError::Thread)?;
-    let home = match plan.home {
-        Some(home) => Some(Box::new(recovered_home(
-            &home,
-            &engine,
-            plan.seed,
-            plan.wall_ms,
-        )?)),
-        None => None,
-    };
-    let ip: IpAddr = plan.settings.store_host.ip();
-    let process = (std::process::id() & 0xFFFF) as u16;
-    Ok(BrokerShard {
-        settings: plan.settings,
-        engine,
-        tables: Tables::new(plan.seed),
-        waiters: Waiters::default(),
-        home,
-        random: Random::new(plan.seed),
-        unique_ids: UniqueIds::new(ip, process, plan.seed as u32),
-        scratch: Scratch::default(),
-    })
-}
-
-fn recovered_home(
-    plan: &HomePlan,
-    engine: &Shard<Uring>,
-    seed: u64,
-    wall_ms: i64,
-) -> Result<Home, StartError> {
-    let topics = TopicTable::restore(plan.topics.clone(), engine.topics(), seed, wall_ms)?;
-    let groups = GroupTable::restore(plan.auto_create_groups, engine.groups(), wall_ms)?;
-    Ok(Home::new(topics, groups, seed))
 }
