@@ -227,7 +227,7 @@ impl<I: Io> Context<'_, I> {
         let Some(home) = &self.broker.home else {
             return true;
         };
-        if home.is_ready || home.is_published {
+        if home.is_ready || home.is_published || !self.broker.engine.is_ready() {
             return home.is_ready;
         }
         let missing = home.topics.missing_system_topics().into_iter();

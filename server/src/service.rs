@@ -40,7 +40,7 @@ pub struct ShardService<I: Io> {
 }
 
 /// Where a service is between its start and its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     /// Not one turn yet.
     New,
@@ -277,7 +277,12 @@ impl<I: Io> ShardService<I> {
 
 /// Letters, events and timers.
 impl<I: Io> ShardService<I> {
+    /// A shard whose engine cannot append yet leaves its letters: that the home shard's tables are
+    /// not acknowledged keeps the ports closed.
     fn letters(&mut self, io: &mut I) {
+        if self.stage <= Stage::Starting && !self.is_engine_ready() {
+            return;
+        }
         let any = self.front.mux.begin();
         if any && let Some(mut context) = self.context(io) {
             context.pass_fences();
@@ -442,13 +447,17 @@ impl<I: Io> ShardService<I> {
         self.try_open(io);
     }
 
+    fn is_engine_ready(&self) -> bool {
+        self.broker.as_ref().is_none_or(|b| b.engine.is_ready())
+    }
+
     /// The broker's ports open when every shard has the tables, system topics included.
     fn try_open(&mut self, io: &mut I) {
-        let is_ready = match self.context(io) {
+        let are_tables_ready = match self.context(io) {
             Some(mut context) if context.front.me() == HOME => context.make_ready(),
             _ => true,
         };
-        if !is_ready || !self.link.has_room() {
+        if !are_tables_ready || !self.is_engine_ready() || !self.link.has_room() {
             return;
         }
         if self.is_home() {

@@ -81,7 +81,7 @@ fn exchanges() -> Vec<Exchange> {
     }
     files.retain(|path| path.extension().is_some_and(|e| e == "txt"));
     files.sort();
-    files.iter().filter_map(|path| exchange(path)).collect()
+    files.iter().filter_map(exchange).collect()
 }
 
 /// The request of a file and the code of its answer; nothing when the server spoke first.

@@ -135,7 +135,7 @@ impl Server {
     }
 }
 
-fn bind() -> (TcpListener, SocketAddr) {
+pub fn bind() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
@@ -146,7 +146,7 @@ fn name_service() -> NameService {
     NameService::new(NameServer::new(settings, KvConfig::default()))
 }
 
-fn open(folder: &Path, shards: u8) -> Vec<OpenedShard<BlockingDisk>> {
+pub fn open(folder: &Path, shards: u8) -> Vec<OpenedShard<BlockingDisk>> {
     let mut config = Config::new(folder);
     config.shards = Some(shards);
     config.segment_bytes = 16 * 1024 * 1024;
@@ -162,7 +162,7 @@ fn open(folder: &Path, shards: u8) -> Vec<OpenedShard<BlockingDisk>> {
     opened.shards
 }
 
-fn settings(broker: SocketAddr) -> Settings {
+pub fn settings(broker: SocketAddr) -> Settings {
     Settings {
         broker_name: "broker-a".into(),
         stored_properties: Settings::stored_properties("DefaultRegion", true, "DefaultCluster"),
@@ -179,7 +179,7 @@ fn settings(broker: SocketAddr) -> Settings {
     }
 }
 
-fn broker_shard(
+pub fn broker_shard(
     engine: Shard<Uring>,
     settings: Arc<Settings>,
     is_home: bool,
@@ -218,11 +218,9 @@ fn start(
         let mut service = make(&mut io, shard);
         TurnLoop::default().run(&mut io, &mut service).unwrap();
     });
-    let waker = loop {
-        match wait_for(&mut link) {
-            Notice::Started(waker) => break waker,
-            other => panic!("{other:?} before it was started"),
-        }
+    let waker = match wait_for(&mut link) {
+        Notice::Started(waker) => waker,
+        other => panic!("{other:?} before it was started"),
     };
     Thread {
         link,

@@ -12,4 +12,5 @@ mod names;
 mod pulls;
 mod sends;
 mod simulated;
+mod steady;
 mod wire;
