@@ -13,7 +13,7 @@ use ringmq_engine::{
 };
 use ringmq_protocol::{RecordParts, RecordView};
 use ringmq_ring::sim::{Faults, Process, SimFile, SimIo, SimStream, SimThread, Step, World};
-use ringmq_ring::{Completion, Io, Moment, Pace, Service};
+use ringmq_ring::{Completion, Io, Moment, Pace, Service, Wake};
 
 pub const TOPIC: TopicId = TopicId(1);
 
@@ -150,6 +150,8 @@ impl Desk {
 
     /// Waits for an event that passes, and takes it.
     pub fn event(&mut self, what: &str, passes: impl Fn(&Event) -> bool) -> Event {
+        // Its thread may sleep: what was asked of it between two turns is not known to it.
+        self.thread.io.waker().wake();
         self.until(what, |desk| {
             let events = &mut desk.thread.service.events;
             let at = events.iter().position(&passes)?;
@@ -174,23 +176,32 @@ impl Desk {
     /// Appends a record whose body is made of `mark`, as soon as there is room, and waits until it is
     /// stored.
     pub fn append(&mut self, queue: QueueNumber, mark: u64, len: usize) -> Appended {
-        let body = body(mark, len);
-        let tags = format!("TAGS\u{1}{}\u{2}", mark % 5);
-        let ticket = mark + 1_000_000;
-        let appended = self.until("room", |desk| {
-            let properties: [&[u8]; 1] = [tags.as_bytes()];
-            let parts = parts(&body, &properties);
-            match desk.shard().append(queue, &parts, ticket) {
-                Ok(appended) => Some(appended),
-                Err(Refused::Busy(_)) => None,
+        for _ in 0..100_000 {
+            match self.try_append(queue, mark, len) {
+                Ok(appended) => return appended,
+                Err(Refused::Busy(_) | Refused::Full) => self.step(),
                 Err(refused) => panic!("{refused}"),
             }
-        });
-        self.event(
-            "the ack",
-            |event| matches!(event, Event::Stored { ticket: of } if *of == ticket),
-        );
-        appended
+        }
+        panic!("never any room");
+    }
+
+    /// Appends a record if it is taken, and waits until it is stored.
+    pub fn try_append(
+        &mut self,
+        queue: QueueNumber,
+        mark: u64,
+        len: usize,
+    ) -> Result<Appended, Refused> {
+        let body = body(mark, len);
+        let tags = format!("TAGS\u{1}{}\u{2}", mark % 5);
+        let properties: [&[u8]; 1] = [tags.as_bytes()];
+        let ticket = mark + 1_000_000;
+        let parts = parts(&body, &properties);
+        let appended = self.shard().append(queue, &parts, ticket)?;
+        let stored = |event: &Event| matches!(event, Event::Stored { ticket: of } if *of == ticket);
+        self.event("the ack", stored);
+        Ok(appended)
     }
 
     /// Pulls until the answer is not "busy".
