@@ -9,6 +9,7 @@ use ringmq_ring::{ALIGNMENT, AlignedBuf, Disk, OpenMode};
 
 use super::error::RecoveryError;
 use crate::block::LogIdentity;
+use crate::limits::SEGMENTS_AHEAD;
 use crate::manifest::{MANIFEST_FILE_BYTES, Manifest};
 use crate::slot::SlotFault;
 use crate::types::SegmentNumber;
@@ -18,8 +19,9 @@ use crate::witness::{WITNESS_FILE_BYTES, Witness};
 const READ_TRIES: u32 = 3;
 /// Between two looks at a lock that another process holds.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
-/// The newest segments, which a killed process may still be writing to.
-const LOCKED_FIRST: usize = 3;
+/// The newest segments, which a killed process may still be writing to: the active one, the one
+/// before it, and those prepared ahead.
+const LOCKED_FIRST: usize = 2 + SEGMENTS_AHEAD;
 
 /// Which shard, and where.
 #[derive(Clone, Debug)]

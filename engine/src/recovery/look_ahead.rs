@@ -50,6 +50,31 @@ pub(super) fn run_start(view: &BlockView<'_>) -> Option<RunStart> {
     }
 }
 
+/// Of a segment whose first page was never written, this much is looked at: more than a block, so
+/// that one lost block at its start hides nothing, and little where segments are prepared ahead.
+const UNTOUCHED_BYTES: u64 = 4 << 20;
+
+/// As [`look_ahead`], for a whole segment; most of one that nothing was written to is left out.
+pub(super) async fn look_over<D: Disk>(
+    reader: &mut SegmentReader<'_, D>,
+    identity: &LogIdentity,
+    start: LogOffset,
+    seen: &mut Vec<Seen>,
+) -> Result<(), RecoveryError> {
+    let head = reader.at(0, HEADER_BYTES).await?;
+    let fault = BlockHeader::parse(head, identity, start).err();
+    let untouched = matches!(fault, Some(BlockFault::Blank | BlockFault::Foreign { .. }));
+    let before = seen.len();
+    if untouched {
+        walk(reader, identity, start, UNTOUCHED_BYTES, seen).await?;
+    }
+    if untouched && seen.len() == before {
+        return Ok(());
+    }
+    seen.truncate(before);
+    look_ahead(reader, identity, start, seen).await
+}
+
 /// Adds every whole block of the segment that begins at or behind `from` to `seen`.
 pub(super) async fn look_ahead<D: Disk>(
     reader: &mut SegmentReader<'_, D>,
@@ -57,11 +82,21 @@ pub(super) async fn look_ahead<D: Disk>(
     from: LogOffset,
     seen: &mut Vec<Seen>,
 ) -> Result<(), RecoveryError> {
+    walk(reader, identity, from, reader.len(), seen).await
+}
+
+async fn walk<D: Disk>(
+    reader: &mut SegmentReader<'_, D>,
+    identity: &LogIdentity,
+    from: LogOffset,
+    bytes: u64,
+    seen: &mut Vec<Seen>,
+) -> Result<(), RecoveryError> {
     let mut at = from;
     loop {
         let (_, within) = identity.split(at);
         let within = u64::from(within);
-        if within + HEADER_BYTES as u64 > reader.len() || at.0 - from.0 > reader.len() {
+        if within + HEADER_BYTES as u64 > reader.len() || at.0 - from.0 >= bytes {
             return Ok(());
         }
         let step = match block_at(reader, identity, at, within).await? {

@@ -15,7 +15,7 @@ use ringmq_ring::{ALIGNMENT, Disk};
 
 use super::error::RecoveryError;
 use super::files::{ShardFolder, open_locked};
-use super::look_ahead::{Seen, look_ahead, newer, run_start};
+use super::look_ahead::{Seen, look_ahead, look_over, newer, run_start};
 use super::recovered::{Damage, DamageKind, RecoveryReport, TornTail};
 use super::replay::Replay;
 use super::runs::{Cursor, Runs};
@@ -412,7 +412,7 @@ impl<'a, D: Disk> Scan<'a, D> {
             let limit = self.identity().segment_bytes;
             let start = LogOffset::of_segment(number, limit);
             let mut reader = SegmentReader::new(self.disk, &file, path, limit).await?;
-            look_ahead(&mut reader, self.identity(), start, &mut seen).await?;
+            look_over(&mut reader, self.identity(), start, &mut seen).await?;
             self.report.bytes_read += reader.bytes_read;
             drop(reader);
             self.segments[index].1 = Some(file);
