@@ -1,4 +1,5 @@
 mod damage;
+mod fixture;
 mod log_builder;
 mod refusals;
 mod restarts;
