@@ -4,4 +4,5 @@
 
 mod cold;
 mod desk;
+mod log_recovery;
 mod space;
