@@ -8,6 +8,7 @@ use ringmq_ring::{AlignedBuf, Disk, OpenMode};
 
 use crate::block::{BlockHeader, LogIdentity};
 use crate::control::segment_files::remove_slowly;
+use crate::control_record::RunStart;
 use crate::error::Error;
 use crate::index::builder::{Wanted, footer_matches};
 use crate::index::header::TooLarge;
@@ -231,19 +232,20 @@ impl<D: Disk> IndexFiles<D> {
     }
 
     /// The entries of a log segment out of its file `log`. `next_log` is the file of the segment
-    /// after it: its first block tells where the accepted part of this one ends.
+    /// after it: its first block tells where the accepted part of this one ends, and so do the manifest's `runs`.
     pub async fn scan_log(
         &self,
         identity: LogIdentity,
         segment: SegmentNumber,
         log: &D::File,
         next_log: &D::File,
+        runs: &[RunStart],
     ) -> Result<Rebuilt, IndexError> {
         let path = PathBuf::from(format!("{segment}.log"));
         let until = self
             .first_sequence(&path, identity, segment.next(), next_log)
             .await?;
-        let mut rebuild = Rebuild::new(identity, segment, until.unwrap_or(u64::MAX));
+        let mut rebuild = Rebuild::new(identity, segment, until.unwrap_or(u64::MAX), runs);
         while let Some((position, len)) = rebuild.next_read() {
             let read = self.disk.read_at(log, position, len).await;
             let (bytes, count) = read.map_err(Error::io("read", &path))?;

@@ -236,6 +236,7 @@ async fn assemble<D: Disk>(
             .iter()
             .map(|s| s.generation)
             .collect(),
+        runs: recovered.manifest.runs.clone(),
     };
     let start = ShardStart {
         shard: recovered.shard,

@@ -39,6 +39,7 @@ fn start(next: u64, fresh: bool) -> WorkerStart {
         fresh,
         spares: Vec::new(),
         generations: Vec::new(),
+        runs: Vec::new(),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::control::index_files::{IndexError, IndexFiles};
 use crate::control::link::{ControlLink, Reply, Request};
 use crate::control::segment_files::{Preparation, Progress, SegmentFiles, remove_slowly};
 use crate::control::state_files::StateFiles;
+use crate::control_record::RunStart;
 use crate::error::Error;
 use crate::index::OpenSegment;
 use crate::limits::{CONTROL_RING, RETENTION_PERIOD_MS, SEGMENTS_AHEAD};
@@ -37,6 +38,8 @@ pub struct WorkerStart {
     pub spares: Vec<u32>,
     /// The generations of state files that the manifest names.
     pub generations: Vec<u64>,
+    /// The runs of the broker that the manifest knows, this one included.
+    pub runs: Vec<RunStart>,
 }
 
 /// The control plane of one shard.
@@ -56,6 +59,7 @@ pub struct Worker<D: Disk, W> {
     /// Replies that found the ring full.
     replies: VecDeque<Reply<D::Handle>>,
     generations: Vec<u64>,
+    runs: Vec<RunStart>,
     folder: PathBuf,
     /// Steps taken.
     looks: u32,
@@ -112,6 +116,7 @@ impl<D: Disk, W: Wake> Worker<D, W> {
             later: VecDeque::new(),
             replies: VecDeque::new(),
             generations: start.generations,
+            runs: start.runs,
             folder,
             looks: 0,
             space_due: true,
@@ -283,7 +288,7 @@ impl<D: Disk, W: Wake> Worker<D, W> {
         let next_log = self.open_log(segment.next()).await?;
         let rebuilt = self
             .indexes
-            .scan_log(self.identity, segment, &log, &next_log)
+            .scan_log(self.identity, segment, &log, &next_log, &self.runs)
             .await?;
         if rebuilt.damaged_bytes > 0 {
             let bytes = rebuilt.damaged_bytes;

@@ -7,6 +7,7 @@
 use ringmq_protocol::record::RecordView;
 
 use crate::block::{BlockFault, BlockRecord, BlockView, DamagedBlock, LogIdentity};
+use crate::control_record::RunStart;
 use crate::limits::{SEGMENT_RECORDS_MAX, WRITE_BYTES_MAX};
 use crate::queue::{ActiveIndex, BlockTime, Entry};
 use crate::types::{LogOffset, QueueNumber, SegmentNumber};
@@ -18,6 +19,8 @@ pub struct Rebuild {
     index: ActiveIndex,
     /// Blocks from this number on were set aside, not accepted.
     until_sequence: u64,
+    /// The runs of the broker that are known: each has voided what older runs left behind its cut.
+    runs: Vec<RunStart>,
     /// The next block begins here, in bytes from the segment's start.
     within: u64,
     /// Bytes that the next block needs.
@@ -54,13 +57,19 @@ pub struct Contradiction {
 }
 
 impl Rebuild {
-    /// A scan of `segment`. `until_sequence` is the number of the first block of the next segment:
-    /// blocks from that number on are a tail that recovery has set aside.
-    pub fn new(identity: LogIdentity, segment: SegmentNumber, until_sequence: u64) -> Self {
+    /// A scan of `segment`. `until_sequence` is the number of the first block of the next segment, and
+    /// `runs` are those of the manifest: both tell which blocks are a tail that recovery has set aside.
+    pub fn new(
+        identity: LogIdentity,
+        segment: SegmentNumber,
+        until_sequence: u64,
+        runs: &[RunStart],
+    ) -> Self {
         Self {
             identity,
             index: ActiveIndex::new(segment),
             until_sequence,
+            runs: runs.to_vec(),
             within: 0,
             needed: 0,
             read_again: None,
@@ -106,7 +115,7 @@ impl Rebuild {
         let at = start.plus(self.within);
         let unit = (ringmq_ring::ALIGNMENT as u64).min(bytes.len() as u64);
         match BlockView::parse(bytes, &self.identity, at) {
-            Ok(block) if self.is_next(block.header().sequence) => {
+            Ok(block) if self.counts(at, block.header().epoch, block.header().sequence) => {
                 add_block(&mut self.index, &block)?;
                 self.accept(block.header().sequence);
                 Ok(Some(u64::from(block.header().block_len)))
@@ -131,7 +140,7 @@ impl Rebuild {
         unit: u64,
     ) -> Result<Option<u64>, Contradiction> {
         let block = DamagedBlock::read(bytes, &self.identity, at);
-        if let Some(block) = block.filter(|block| self.is_next(block.sequence)) {
+        if let Some(block) = block.filter(|block| self.counts(at, block.epoch, block.sequence)) {
             self.accept(block.sequence);
             self.damaged_bytes += u64::from(block.block_len);
             add_damaged(&mut self.index, &block, bytes)?;
@@ -147,8 +156,13 @@ impl Rebuild {
         Ok(Some(unit))
     }
 
-    fn is_next(&self, sequence: u64) -> bool {
-        self.last_sequence.is_none_or(|last| sequence > last) && sequence < self.until_sequence
+    /// Whether a block belongs to the log: later than what was found, and not of a run that a newer one
+    /// has cut before it.
+    fn counts(&self, at: LogOffset, epoch: u64, sequence: u64) -> bool {
+        let mut newer = self.runs.iter().filter(|run| run.epoch > epoch);
+        self.last_sequence.is_none_or(|last| sequence > last)
+            && sequence < self.until_sequence
+            && newer.all(|run| at < run.cut)
     }
 
     fn accept(&mut self, sequence: u64) {

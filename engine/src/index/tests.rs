@@ -11,6 +11,7 @@ use super::row::Links;
 use super::*;
 use crate::block::{BlockBuilder, LogIdentity, SealFields};
 use crate::control::index_files::{IndexError, IndexFiles};
+use crate::control_record::RunStart;
 use crate::queue::{ActiveIndex, BlockTime, Entry, TimeRange};
 use crate::types::{LogOffset, QueueNumber, SegmentNumber, ShardIndex};
 use ringmq_protocol::record::{RecordParts, Stamp};
@@ -729,7 +730,16 @@ fn parts(body: &[u8]) -> RecordParts<'_> {
 }
 
 fn rebuild(bytes: &[u8], segment: u64, until: u64) -> super::rebuild::Rebuilt {
-    let mut rebuild = super::rebuild::Rebuild::new(LOG, SegmentNumber(segment), until);
+    rebuild_with(bytes, segment, until, &[])
+}
+
+fn rebuild_with(
+    bytes: &[u8],
+    segment: u64,
+    until: u64,
+    runs: &[RunStart],
+) -> super::rebuild::Rebuilt {
+    let mut rebuild = super::rebuild::Rebuild::new(LOG, SegmentNumber(segment), until, runs);
     let mut reads = 0;
     while let Some((position, len)) = rebuild.next_read() {
         let from = position as usize;
@@ -770,6 +780,26 @@ fn a_rebuild_leaves_a_tail_that_was_set_aside_alone() {
     let (_, index, _) = log_segment(7, 12, 100);
     let rebuilt = rebuild(&bytes, 7, 112);
     assert!(file_of(&rebuilt.index) == file_of(&index));
+}
+
+#[test]
+fn a_rebuild_leaves_alone_what_a_later_run_has_cut() {
+    let (bytes, _, starts) = log_segment(7, 20, 100);
+    let (_, index, _) = log_segment(7, 12, 100);
+    let cut = LogOffset(7 * SEGMENT_BYTES + starts[12] as u64);
+    let run = |epoch, cut| RunStart {
+        epoch,
+        first: LogOffset(9 * SEGMENT_BYTES),
+        cut,
+        first_sequence: 112,
+        previous_checksum: 0,
+    };
+    // The tail went on in the next segment, whose first block tells nothing, then.
+    let rebuilt = rebuild_with(&bytes, 7, 120, &[run(2, cut)]);
+    assert!(file_of(&rebuilt.index) == file_of(&index));
+    let (_, whole, _) = log_segment(7, 20, 100);
+    let same_run = rebuild_with(&bytes, 7, 120, &[run(1, LogOffset(0))]);
+    assert!(file_of(&same_run.index) == file_of(&whole));
 }
 
 #[test]
