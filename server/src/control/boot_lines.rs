@@ -48,9 +48,10 @@ pub fn boot_lines(
         let server = servers.first().map_or("", String::as_str);
         let _ = write!(
             out,
-            "\nTry next, in another terminal:\n  \
-             cargo run --release -p ringmq-tools -- send -n {server} -t TopicTest 'hello'\n  \
-             cargo run --release -p ringmq-tools -- consume -n {server} -t TopicTest\n\
+            "\nTry next, in another terminal (in the source tree, ringmq-admin is\n\
+             `cargo run --release -p ringmq-tools --`):\n  \
+             ringmq-admin send -n {server} -t TopicTest -p hello\n  \
+             ringmq-admin consume -n {server} -t TopicTest\n\
              or any RocketMQ client with the name server address {server}. Ctrl-C stops.\n"
         );
     }
@@ -89,7 +90,7 @@ mod tests {
                 "flushDiskType=SYNC_FLUSH (every SEND_OK is on the disk); data in ringmq-data",
             ]
         );
-        assert!(text.contains("send -n 127.0.0.1:9876"));
+        assert!(text.contains("ringmq-admin send -n 127.0.0.1:9876 -t TopicTest"));
     }
 
     #[test]
