@@ -26,6 +26,8 @@ pub enum Notice<W> {
     /// Home shard: the topics have changed; name servers must learn of it. Also before
     /// [`Notice::Ready`].
     Topics(SharedMap<Topic>, DataVersion),
+    /// The name server's KV configuration has changed: this is its file now.
+    Kv(String),
     /// [`Command::Stop`] is done.
     Stopped,
     /// A write or flush failed: the process must end with exit code 70.

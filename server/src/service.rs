@@ -435,6 +435,7 @@ impl<I: Io> ShardService<I> {
             _ => {}
         }
         self.tell_topics();
+        self.tell_kv();
     }
 
     fn begin(&mut self, io: &mut I) {
@@ -482,6 +483,15 @@ impl<I: Io> ShardService<I> {
         {
             let topics = Notice::Topics(home.topics.shared(), home.topics.data_version());
             self.link.tell(topics);
+        }
+    }
+
+    fn tell_kv(&mut self) {
+        if self.link.has_room()
+            && let Some(names) = &mut self.names
+            && let Some(file) = names.take_kv()
+        {
+            self.link.tell(Notice::Kv(file));
         }
     }
 

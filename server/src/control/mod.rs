@@ -2,6 +2,7 @@
 //! it runs on a shard's thread.
 
 pub mod boot_lines;
+mod kv_file;
 pub mod listen;
 pub mod log;
 pub mod registration;

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,6 +13,7 @@ use ringmq_ring::mailbox::Mailboxes;
 use ringmq_ring::probe;
 use ringmq_ring::uring::{Uring, UringWaker};
 
+use super::kv_file;
 use super::listen::listen;
 use super::registration::{Identity, Registrar};
 use super::store;
@@ -209,7 +209,8 @@ fn serve(config: &Config, ports: &Ports, engine: Option<Engine>) -> Result<Super
             None => return Err(StartError::Lost),
         },
     };
-    Ok(Supervisor::new(threads, links, failures))
+    let kv_path = config.name_server.as_ref().and_then(|n| n.kv_path.clone());
+    Ok(Supervisor::new(threads, links, failures, kv_path))
 }
 
 /// There is a plan for every shard the engine says it has.
@@ -307,24 +308,11 @@ fn listeners(ports: &Ports) -> io::Result<Vec<(TcpListener, Port)>> {
 
 fn name_service(config: &NameServerConfig) -> Result<NameService, StartError> {
     let kv = match &config.kv_path {
-        Some(path) => read_kv(path)?,
+        Some(path) => kv_file::read(path)?,
         None => KvConfig::default(),
     };
     let server = NameServer::new(config.settings.clone(), kv);
     Ok(NameService::new(server))
-}
-
-/// A file that is not there yet is an empty configuration; one that cannot be read stops the start.
-fn read_kv(path: &Path) -> Result<KvConfig, StartError> {
-    let refuse = |source| StartError::Kv {
-        path: path.to_owned(),
-        source,
-    };
-    match std::fs::read(path) {
-        Ok(text) => KvConfig::from_json(&text).map_err(|error| refuse(error.into())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KvConfig::default()),
-        Err(error) => Err(refuse(error)),
-    }
 }
 
 /// Threads for all name servers, the one in this process too.

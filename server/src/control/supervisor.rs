@@ -1,15 +1,16 @@
 //! The control thread: listens to the shards, keeps the name servers informed, writes the log out,
 //! and takes everything down in order.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use flume::{Receiver, Sender};
 use ringmq_ring::Wake;
 use ringmq_ring::uring::UringWaker;
 
-use super::log;
 use super::registration::{Bodies, Registrar};
 use super::threads::Threads;
+use super::{kv_file, log};
 use crate::broker::{SharedMap, Topic};
 use crate::data_version::DataVersion;
 use crate::error::{StartError, exit_code};
@@ -72,6 +73,8 @@ pub(super) struct Supervisor {
     /// Not before this time are the topics told again: telling takes longer the more there are.
     tell_not_before: Instant,
     failures: Receiver<StartError>,
+    /// Where the name server's KV configuration is kept, if it is.
+    kv_path: Option<PathBuf>,
 }
 
 /// What a look at the shards found.
@@ -86,6 +89,7 @@ impl Supervisor {
         threads: Threads,
         links: Vec<ControlLink<UringWaker>>,
         failures: Receiver<StartError>,
+        kv_path: Option<PathBuf>,
     ) -> Self {
         Self {
             shards: links.into_iter().map(ShardLine::new).collect(),
@@ -95,6 +99,7 @@ impl Supervisor {
             is_ready: false,
             tell_not_before: Instant::now(),
             failures,
+            kv_path,
         }
     }
 
@@ -164,12 +169,14 @@ impl Supervisor {
 
     fn look(&mut self) -> Look {
         let mut look = Look::Fine;
+        let mut kv = None;
         for shard in &mut self.shards {
             while let Some(notice) = shard.link.notice() {
                 match notice {
                     Notice::Started(waker) => shard.waker = Some(waker),
                     Notice::Ready => self.is_ready = true,
                     Notice::Topics(topics, version) => self.topics = Some((topics, version)),
+                    Notice::Kv(file) => kv = Some(file),
                     Notice::Stopped => shard.is_stopped = true,
                     Notice::Failed => look = Look::Failed,
                 }
@@ -177,6 +184,11 @@ impl Supervisor {
             if shard.link.is_abandoned() {
                 look = Look::Failed;
             }
+        }
+        if let (Some(path), Some(file)) = (&self.kv_path, kv)
+            && let Err(error) = kv_file::write(path, &file)
+        {
+            tracing::error!(%error, path = %path.display(), "the KV configuration is not saved");
         }
         if self.threads.have_failed() {
             look = Look::Failed;
@@ -203,6 +215,8 @@ impl Supervisor {
             log::flush();
             std::thread::sleep(BUSY_INTERVAL);
         }
+        // What came with the last requests is saved too.
+        self.look();
         self.leave()
     }
 

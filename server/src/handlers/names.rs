@@ -15,15 +15,29 @@ use crate::namesrv::{self, Answer, NameServer};
 pub struct NameService {
     server: NameServer,
     expire_due_ns: u64,
+    /// Changes of the KV configuration that the control plane knows of.
+    kv_told: u64,
 }
 
 impl NameService {
     /// A name server that serves at once.
     pub fn new(server: NameServer) -> Self {
+        let kv_told = server.kv.changes();
         Self {
             server,
             expire_due_ns: 0,
+            kv_told,
         }
+    }
+
+    /// The KV configuration's file, if it has changed since the last call.
+    pub fn take_kv(&mut self) -> Option<String> {
+        let changes = self.server.kv.changes();
+        if changes == self.kv_told {
+            return None;
+        }
+        self.kv_told = changes;
+        Some(self.server.kv.to_json())
     }
 
     /// A registering connection is gone, and its brokers with it.

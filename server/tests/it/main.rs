@@ -9,6 +9,7 @@ mod golden;
 mod groups;
 mod harness;
 mod names;
+mod process;
 mod pulls;
 mod sends;
 mod simulated;

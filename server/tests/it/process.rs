@@ -1,0 +1,294 @@
+//! Whole processes: in this one through `start`, and the binary with its signals and exit codes.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::Parser as _;
+use ringmq_server::control::listen::ListenError;
+use ringmq_server::control::supervisor::Ended;
+use ringmq_server::error::StartError;
+use ringmq_server::flags::{Flags, Plan};
+use ringmq_server::{Config, Running, start};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::broker::{bodies, drain, pull_held, send};
+use crate::wire::{Answer, Ask, Client};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A configuration as this command line makes it, with small log segments.
+fn config(folder: &Path, line: &str) -> Config {
+    let file = folder.join("broker.conf");
+    std::fs::write(
+        &file,
+        "mapedFileSizeCommitLog=8388608\nringmq.lockWaitSeconds=0\nringmq.pinThreads=false\n",
+    )
+    .unwrap();
+    let words = ["ringmq"].into_iter().chain(line.split(' '));
+    let file = file.to_string_lossy().into_owned();
+    let words = words.map(str::to_owned).chain(["-c".to_owned(), file]);
+    match Flags::try_parse_from(words).unwrap().plan(None).unwrap() {
+        Plan::Run(config, warnings) => {
+            assert!(warnings.is_empty(), "{warnings:?}");
+            *config
+        }
+        Plan::Print(text) => panic!("prints {text}"),
+    }
+}
+
+/// Name server and broker on any ports, with the data in a folder.
+fn standalone(folder: &Path, shards: u8) -> Config {
+    let data = folder.join("data");
+    let line = format!(
+        "standalone --data {} --namesrv-port 0 --broker-port 0 --shards {shards}",
+        data.display()
+    );
+    config(folder, &line)
+}
+
+fn broker_of(running: &Running) -> Client {
+    Client::connect(running.broker_address().unwrap())
+}
+
+/// Asks again and again until the answer has this code; fails after a while.
+fn ask_until(client: &mut Client, ask: &Ask<'_>, code: i32) -> Answer {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = client.ask(ask);
+        if answer.code == code {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "still {answer:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn standalone_serves_routes_and_messages_and_has_them_after_a_restart() {
+    for shards in [1, 3] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = standalone(folder.path(), shards);
+        let running = start(&config).unwrap();
+        let mut names = Client::connect(running.name_server_address().unwrap());
+        let template = names.ask(&Ask::new(105).with("topic", "TBW102"));
+        assert_eq!(template.code, 0, "registered before it says it is ready");
+        let mut broker = broker_of(&running);
+        for queue in 0..4 {
+            assert_eq!(broker.ask(&send("New", queue, "hello")).code, 0);
+        }
+        let route = ask_until(&mut names, &Ask::new(105).with("topic", "New"), 0);
+        let address = running.broker_address().unwrap().to_string();
+        assert!(route.text().contains(&address), "{}", route.text());
+        assert_eq!(running.stop(), Ended::Stopped);
+
+        let running = start(&config).unwrap();
+        let mut broker = broker_of(&running);
+        for queue in 0..4 {
+            assert_eq!(drain(&mut broker, "New", queue), ["hello"]);
+        }
+        assert_eq!(running.stop(), Ended::Stopped);
+    }
+}
+
+#[test]
+fn a_held_pull_is_answered_when_the_process_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(&standalone(folder.path(), 1)).unwrap();
+    let mut client = broker_of(&running);
+    assert_eq!(client.ask(&send("T", 0, "one")).code, 0);
+    let held = client.send(&pull_held("T", 0, 1, "*", 60_000));
+    // Answered in order of arrival on one connection, so the pull is held by now.
+    assert_eq!(client.ask(&send("T", 1, "two")).code, 0);
+    assert_eq!(running.stop(), Ended::Stopped);
+    let answer = client.answer(held);
+    assert!(bodies_or_none(&answer).is_empty(), "{answer:?}");
+    assert!(client.is_closed_by_server());
+}
+
+fn bodies_or_none(answer: &Answer) -> Vec<String> {
+    if answer.code == 0 {
+        return bodies(answer);
+    }
+    Vec::new()
+}
+
+#[test]
+fn a_broker_registers_with_all_its_name_servers_and_leaves_them_when_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let name_server = || {
+        let mut config = standalone(folder.path(), 1);
+        config.broker = None;
+        start(&config).unwrap()
+    };
+    let servers = [name_server(), name_server()];
+    let addresses = servers.each_ref().map(|s| s.name_server_address().unwrap());
+    let mut config = standalone(folder.path(), 1);
+    config.name_server = None;
+    let broker = config.broker.as_mut().unwrap();
+    broker.name_servers = addresses.map(|address| address.to_string()).to_vec();
+    let running = start(&config).unwrap();
+    let mut clients = addresses.map(Client::connect);
+    let ask = Ask::new(105).with("topic", "TBW102");
+    for client in &mut clients {
+        assert_eq!(client.ask(&ask).code, 0);
+    }
+    assert_eq!(running.stop(), Ended::Stopped);
+    for client in &mut clients {
+        assert_eq!(client.ask(&ask).code, 17);
+    }
+}
+
+#[test]
+fn a_busy_port_and_a_busy_folder_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = standalone(folder.path(), 1);
+    let running = start(&config).unwrap();
+    let locked = start(&config).unwrap_err();
+    assert_eq!(locked.exit_code(), 75, "{locked}");
+    assert_eq!(running.stop(), Ended::Stopped);
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = standalone(folder.path(), 1);
+    config.broker.as_mut().unwrap().port = taken.local_addr().unwrap().port();
+    let busy = start(&config).unwrap_err();
+    assert!(
+        matches!(busy, StartError::Listen(ListenError::InUse { .. })),
+        "{busy}"
+    );
+}
+
+#[test]
+fn the_kv_configuration_is_kept_where_a_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = standalone(folder.path(), 1);
+    config.broker = None;
+    let path = folder.path().join("kvConfig.json");
+    config.name_server.as_mut().unwrap().kv_path = Some(path);
+    let entry = Ask::new(100)
+        .with("namespace", "N")
+        .with("key", "k")
+        .with("value", "v");
+    let running = start(&config).unwrap();
+    let mut client = Client::connect(running.name_server_address().unwrap());
+    assert_eq!(client.ask(&entry).code, 0);
+    assert_eq!(running.stop(), Ended::Stopped);
+    let running = start(&config).unwrap();
+    let mut client = Client::connect(running.name_server_address().unwrap());
+    let answer = client.ask(&Ask::new(101).with("namespace", "N").with("key", "k"));
+    assert_eq!(answer.field("value"), Some("v"));
+}
+
+/// The binary, started and ready.
+struct Program {
+    child: Child,
+    broker: SocketAddr,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+fn program(folder: &Path) -> Program {
+    let file = folder.join("broker.conf");
+    std::fs::write(&file, "mapedFileSizeCommitLog=8388608\nlistenPrt=7\n").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ringmq"))
+        .args(["standalone", "--namesrv-port", "0", "--broker-port", "0"])
+        .args(["--data".as_ref(), folder.join("data").as_os_str()])
+        .args(["-c".as_ref(), file.as_os_str()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert!(line.starts_with("The Name Server boot success. serializeType=JSON"));
+    line.clear();
+    lines.read_line(&mut line).unwrap();
+    let rest = line.strip_prefix("The broker[broker-a, ").unwrap();
+    let (address, rest) = rest.split_once(']').unwrap();
+    assert!(rest.starts_with(" boot success. serializeType=JSON and name server is 127.0.0.1:"));
+    Program {
+        broker: address.parse().unwrap(),
+        child,
+        lines,
+    }
+}
+
+impl Program {
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Exit code, what else was printed, and the log.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let mut printed = String::new();
+        self.lines.read_to_string(&mut printed).unwrap();
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code(), printed, log)
+    }
+}
+
+#[test]
+fn sigterm_stops_the_program_with_everything_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path());
+    let mut client = Client::connect(program.broker);
+    assert_eq!(client.ask(&send("T", 0, "kept")).code, 0);
+    program.signal(Signal::TERM);
+    let (code, printed, log) = program.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(printed.contains("flushDiskType=SYNC_FLUSH"), "{printed}");
+    assert!(printed.contains("ringmq-admin send"), "{printed}");
+    assert!(
+        log.contains("listenPrt is no setting; the nearest is listenPort"),
+        "{log}"
+    );
+}
+
+#[test]
+fn an_acknowledged_message_survives_sigkill() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = program(folder.path());
+    let mut client = Client::connect(first.broker);
+    for body in ["one", "two", "three"] {
+        assert_eq!(client.ask(&send("T", 0, body)).code, 0);
+    }
+    first.signal(Signal::KILL);
+    assert_eq!(first.end().0, None);
+    let second = program(folder.path());
+    let mut client = Client::connect(second.broker);
+    assert_eq!(drain(&mut client, "T", 0), ["one", "two", "three"]);
+    second.signal(Signal::INT);
+    assert_eq!(second.end().0, Some(0));
+}
+
+#[test]
+fn wrong_flags_and_settings_have_their_exit_codes() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ringmq"))
+            .args(arguments)
+            .env_remove("NAMESRV_ADDR")
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    assert_eq!(run(&["standalone", "--nonsense"]).0, Some(64));
+    let (code, _, error) = run(&["standalone", "--shards", "99"]);
+    assert_eq!(code, Some(64));
+    assert!(error.contains("ringmq.shards=99"), "{error}");
+    let (code, printed, _) = run(&["broker", "-p", "-n", "ns.example:9876"]);
+    assert_eq!(code, Some(0));
+    assert!(printed.contains("namesrvAddr=ns.example:9876\n"));
+    let (code, _, error) = run(&["broker", "-c", "/nowhere.conf"]);
+    assert_eq!(code, Some(64));
+    assert!(error.contains("/nowhere.conf"));
+}
