@@ -123,7 +123,8 @@ impl Disk for BlockingDisk {
     }
 
     async fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        let here = path.as_os_str().is_empty();
+        File::open(if here { Path::new(".") } else { path })?.sync_all()
     }
 
     async fn list(&self, path: &Path) -> io::Result<Vec<String>> {

@@ -66,7 +66,8 @@ pub trait Disk: Clone + 'static {
     fn remove(&self, path: &Path) -> impl Future<Output = io::Result<()>>;
     /// Creates a folder and those above it; no error when it exists.
     fn create_dir_all(&self, path: &Path) -> impl Future<Output = io::Result<()>>;
-    /// Makes creations, renames and removals in this folder durable.
+    /// Makes creations, renames and removals in this folder durable. An empty path is the current
+    /// folder.
     fn sync_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>>;
     /// File names in a folder, sorted.
     fn list(&self, path: &Path) -> impl Future<Output = io::Result<Vec<String>>>;

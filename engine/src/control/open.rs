@@ -134,11 +134,10 @@ async fn create_store<D: Disk>(
         create_shard(disk, &folder).await?;
     }
     let folder = &config.folder;
-    let synced = disk.sync_dir(folder).await;
-    synced.map_err(Error::io("flush the folder", folder))?;
-    if let Some(parent) = folder.parent().filter(|p| !p.as_os_str().is_empty()) {
-        let synced = disk.sync_dir(parent).await;
-        synced.map_err(Error::io("flush the folder", parent))?;
+    // Any of the folders above may have been made just now.
+    for above in folder.ancestors() {
+        let synced = disk.sync_dir(above).await;
+        synced.map_err(Error::io("flush the folder", above))?;
     }
     store.create(disk, folder).await?;
     Ok(store)

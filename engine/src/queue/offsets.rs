@@ -11,9 +11,6 @@ use crate::hash::{Seed, Table};
 use crate::state::{GroupNameRow, OffsetRow};
 use crate::types::{GroupNumber, QueueNumber};
 
-/// Marks an offset that was forgotten: absolute like any other, so a replay ends with it.
-pub(crate) const FORGOTTEN: u64 = u64::MAX;
-
 /// Offsets of all groups in one shard.
 #[derive(Debug)]
 pub(crate) struct GroupOffsets {
@@ -24,6 +21,8 @@ pub(crate) struct GroupOffsets {
     rows: BTreeMap<Key, Progress>,
     /// Changed since they last went to the log; each once.
     changed: Vec<Key>,
+    /// Groups whose offsets were dropped, which the log does not say yet.
+    forgotten: Vec<GroupNumber>,
     /// Groups whose numbers are not in the log yet.
     unbound: Vec<GroupNumber>,
     next_number: u32,
@@ -44,6 +43,7 @@ impl GroupOffsets {
             names: BTreeMap::new(),
             rows: BTreeMap::new(),
             changed: Vec::new(),
+            forgotten: Vec::new(),
             unbound: Vec::new(),
             next_number: next_number.max(1),
         }
@@ -58,18 +58,15 @@ impl GroupOffsets {
 
     /// Restores an offset as it was recovered.
     pub(crate) fn restore(&mut self, group: GroupNumber, queue: QueueNumber, offset: u64) {
-        if offset != FORGOTTEN {
-            let changed = false;
-            self.rows
-                .insert((queue, group), Progress { offset, changed });
-        }
+        let changed = false;
+        self.rows
+            .insert((queue, group), Progress { offset, changed });
     }
 
     /// A group's offset in a queue.
     pub(crate) fn get(&self, group: &str, queue: QueueNumber) -> Option<u64> {
         let number = *self.numbers.get(group)?;
-        let offset = self.rows.get(&(queue, number))?.offset;
-        (offset != FORGOTTEN).then_some(offset)
+        Some(self.rows.get(&(queue, number))?.offset)
     }
 
     /// Sets a group's offset in a queue; `false` when the table is full.
@@ -111,13 +108,10 @@ impl GroupOffsets {
         let Some(&number) = self.numbers.get(group) else {
             return;
         };
-        for (key, row) in &mut self.rows {
-            if key.1 == number {
-                row.offset = FORGOTTEN;
-                if !std::mem::replace(&mut row.changed, true) {
-                    self.changed.push(*key);
-                }
-            }
+        self.rows.retain(|key, _| key.1 != number);
+        self.changed.retain(|key| key.1 != number);
+        if !self.forgotten.contains(&number) {
+            self.forgotten.push(number);
         }
     }
 
@@ -134,6 +128,16 @@ impl GroupOffsets {
     /// Changed offsets that are not in the log yet.
     pub(crate) fn changed(&self) -> usize {
         self.changed.len()
+    }
+
+    /// The next group whose offsets were dropped, which the log does not say yet.
+    pub(crate) fn next_forgotten(&self) -> Option<GroupNumber> {
+        self.forgotten.last().copied()
+    }
+
+    /// The log says that this group's offsets were dropped.
+    pub(crate) fn forgotten_logged(&mut self) {
+        self.forgotten.pop();
     }
 
     /// The next group whose number is not in the log yet.
@@ -154,14 +158,10 @@ impl GroupOffsets {
         self.changed.drain(from..).filter_map(|key| {
             let row = rows.get_mut(&key)?;
             row.changed = false;
-            let offset = row.offset;
-            if offset == FORGOTTEN {
-                rows.remove(&key);
-            }
             Some(OffsetCommit {
                 group: key.1,
                 queue: key.0,
-                offset,
+                offset: row.offset,
             })
         })
     }
@@ -174,15 +174,14 @@ impl GroupOffsets {
         })
     }
 
-    /// Offsets after a queue and group, in that order; forgotten ones are left out.
+    /// Offsets after a queue and group, in that order.
     pub(crate) fn rows_after(
         &self,
         after: Option<(QueueNumber, GroupNumber)>,
     ) -> impl Iterator<Item = OffsetRow> + '_ {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rows = self.rows.range((from, Bound::Unbounded));
-        let kept = rows.filter(|(_, row)| row.offset != FORGOTTEN);
-        kept.map(|(&(queue, group), row)| OffsetRow {
+        rows.map(|(&(queue, group), row)| OffsetRow {
             queue,
             group,
             offset: row.offset,
@@ -232,12 +231,17 @@ mod tests {
     fn a_forgotten_group_is_gone_here_and_in_the_log() {
         let mut offsets = GroupOffsets::new(Seed(1), 0);
         offsets.set("g", QUEUE, 5, 10);
-        offsets.take_changed(10).for_each(drop);
+        offsets.set("h", QUEUE, 5, 10);
         offsets.forget_group("g");
-        assert_eq!(offsets.get("g", QUEUE), None);
-        let taken: Vec<_> = offsets.take_changed(10).collect();
-        assert_eq!(taken, [commit(FORGOTTEN)]);
-        assert_eq!(offsets.rows_after(None).count(), 0);
+        assert_eq!(
+            (offsets.get("g", QUEUE), offsets.get("h", QUEUE)),
+            (None, Some(5))
+        );
+        assert_eq!(offsets.next_forgotten(), Some(GroupNumber(1)));
+        assert_eq!(
+            (offsets.changed(), offsets.rows_after(None).count()),
+            (1, 1)
+        );
     }
 
     #[test]

@@ -173,8 +173,9 @@ impl<I: Io> Shard<I> {
 
     /// Changed group offsets go to the log once a second, or every five when they are many.
     fn log_offsets(&mut self) {
+        self.log_forgotten();
         let changed = self.offsets.changed();
-        if changed == 0 {
+        if changed == 0 || self.offsets.next_forgotten().is_some() {
             self.keeper.offsets_due_ns = None;
             return;
         }
@@ -194,6 +195,19 @@ impl<I: Io> Shard<I> {
         self.keeper.offsets_put_off = false;
         self.keeper.offsets_due_ns = Some(first);
         self.write_offsets();
+    }
+
+    /// Before any offset that the group commits later.
+    fn log_forgotten(&mut self) {
+        while let Some(group) = self.offsets.next_forgotten() {
+            if self
+                .control(&ControlRecord::OffsetsForget { group })
+                .is_err()
+            {
+                return;
+            }
+            self.offsets.forgotten_logged();
+        }
     }
 
     fn write_offsets(&mut self) {

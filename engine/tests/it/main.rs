@@ -1,8 +1,23 @@
-//! What the engine does, one behaviour per test: shards in the simulated world, without faults unless a
-//! test says so.
+//! What the engine does, one behaviour per file: shards and their control plane in a simulated world,
+//! and the store on this machine's own disk.
 #![forbid(unsafe_code)]
 
+mod append_then_read;
+mod async_flush;
 mod cold;
+mod cold_read;
 mod desk;
+mod failure;
+mod full_disk;
 mod log_recovery;
+mod long_poll;
+mod offset_by_time;
+mod offsets_survive;
+mod on_this_machine;
+mod reopen;
+mod retention;
+mod roll_segment;
+mod shards;
 mod space;
+mod store;
+mod topics;
