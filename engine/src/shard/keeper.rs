@@ -52,8 +52,8 @@ pub(super) enum StopStage {
 pub(super) enum Retiring {
     /// The control plane reads out which queues lose records.
     Listing(SegmentNumber),
-    /// Reads of it end.
-    Draining(SegmentNumber),
+    /// Reads of it end, and the records of the queues' new minimums become durable up to this position.
+    Draining(SegmentNumber, LogOffset),
     /// The manifest that leaves it out is being written.
     Publishing(SegmentNumber),
 }

@@ -433,12 +433,16 @@ impl<I: Io> Shard<I> {
                 Some(QueueMinimum { queue, offset })
             });
             let record = minimum_list(moved, &mut scratch);
-            // Refused for want of room, a replay finds the directory gone and the minimum with it.
-            let _ = Self::control_in(&mut self.log, &record, self.now);
+            if Self::control_in(&mut self.log, &record, self.now).is_err() {
+                // Without room for the record the segment stays, and is tried again.
+                self.keeper.retiring = None;
+                break;
+            }
         }
         self.scratch = scratch;
-        if last {
-            self.keeper.retiring = Some(Retiring::Draining(segment));
+        if last && self.keeper.retiring.is_some() {
+            let told = self.log.marks().appended();
+            self.keeper.retiring = Some(Retiring::Draining(segment, told));
             if let Some(segment) = self.log.segments.get_mut(segment) {
                 segment.retiring = true;
             }
@@ -447,9 +451,9 @@ impl<I: Io> Shard<I> {
 
     fn step_retirement(&mut self, io: &mut I) {
         match self.keeper.retiring {
-            Some(Retiring::Draining(number)) => {
+            Some(Retiring::Draining(number, told)) => {
                 let reads = self.log.segments.get_mut(number).map_or(0, |s| s.reads);
-                if reads > 0 {
+                if reads > 0 || self.log.marks().durable() < told {
                     return;
                 }
                 if let Some(segment) = self.log.segments.pop_oldest() {

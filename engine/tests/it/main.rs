@@ -2,6 +2,7 @@
 //! and the store on this machine's own disk.
 #![forbid(unsafe_code)]
 
+mod allocations;
 mod append_then_read;
 mod async_flush;
 mod cold;
