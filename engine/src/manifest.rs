@@ -179,6 +179,11 @@ struct ManifestArchive {
     prepared: Vec<u32>,
 }
 
+// What `FORMAT.md` says of them.
+const _: () = assert!(size_of::<ArchivedRunRow>() == 40);
+const _: () = assert!(size_of::<ArchivedStateRow>() == 48);
+const _: () = assert!(size_of::<ArchivedManifestArchive>() == 40);
+
 impl ManifestArchive {
     fn of(manifest: &Manifest) -> Self {
         let run = |run: &RunStart| RunRow {

@@ -1,5 +1,7 @@
 //! How the runs of the broker join: which parts of the log are void.
 
+use ringmq_ring::planted::{self, planted};
+
 use crate::control_record::RunStart;
 use crate::types::LogOffset;
 
@@ -34,6 +36,9 @@ impl Runs {
     /// Follows the newest run that has cut the log at or before the cursor: what lies between its
     /// cut and its first block is void, and from there on so are blocks of older runs.
     pub fn follow(&self, cursor: &mut Cursor) {
+        if planted(planted::NO_EPOCH_CHECK) {
+            return;
+        }
         let cut = self.0.iter().filter(|run| run.cut <= cursor.at);
         let Some(run) = cut.max_by_key(|run| run.epoch) else {
             return;
@@ -51,6 +56,9 @@ impl Runs {
 
     /// Where the run that is being read ends: the first cut of any later run behind the cursor.
     pub fn limit(&self, cursor: &Cursor) -> Option<LogOffset> {
+        if planted(planted::NO_EPOCH_CHECK) {
+            return None;
+        }
         let later = |run: &&RunStart| cursor.epoch.is_none_or(|epoch| run.epoch > epoch);
         let cuts = self.0.iter().filter(later).map(|run| run.cut);
         cuts.filter(|cut| *cut > cursor.at).min()

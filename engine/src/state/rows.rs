@@ -79,6 +79,16 @@ pub(super) struct GroupsArchive {
     heap: Vec<u8>,
 }
 
+// What `FORMAT.md` says of them.
+const _: () = assert!(size_of::<ArchivedCountersArchive>() == 16);
+const _: () = assert!(size_of::<ArchivedQueueArchive>() == 40);
+const _: () = assert!(size_of::<ArchivedOffsetArchive>() == 16);
+const _: () = assert!(size_of::<ArchivedNameArchive>() == 8);
+const _: () = assert!(size_of::<ArchivedTopicArchive>() == 16);
+const _: () = assert!(size_of::<ArchivedGroupArchive>() == 8);
+const _: () = assert!(size_of::<ArchivedQueuesArchive>() == 8);
+const _: () = assert!(size_of::<ArchivedTopicsArchive>() == 16);
+
 /// A row that can be laid out in a table of its kind.
 pub(super) trait Row {
     /// What the table is laid out as.
