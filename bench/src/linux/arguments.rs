@@ -64,6 +64,9 @@ pub struct Produce {
     /// Which code sends.
     #[arg(long, value_enum, default_value = "wire")]
     pub driver: Driver,
+    /// Name servers of the client driver.
+    #[arg(long)]
+    pub name_server: Option<String>,
     /// One line of JSON instead of a table.
     #[arg(long)]
     pub json: bool,

@@ -89,6 +89,7 @@ fn fill(options: &Consume) -> Result<Vec<(u64, u64)>> {
             seconds: FILL_SECONDS,
             rate: None,
             driver: Kind::Wire,
+            name_server: None,
             json: false,
         })?;
     }

@@ -26,6 +26,7 @@ pub fn run(options: &Limits) -> Result<()> {
             seconds: options.seconds,
             rate: None,
             driver: Kind::Wire,
+            name_server: None,
             json: options.json,
         };
         let outcome = produce::measure(&sends)?;

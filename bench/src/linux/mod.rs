@@ -1,6 +1,7 @@
 //! The program. Each scenario is a file; they share the driver, the recorder and the report.
 
 mod arguments;
+mod client;
 mod consume;
 mod control;
 mod environment;

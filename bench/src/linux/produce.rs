@@ -4,6 +4,7 @@ use ringmq_protocol::frame::HeaderKind;
 use ringmq_protocol::header::Head;
 
 use super::arguments::{Driver as Kind, Produce};
+use super::client;
 use super::control::Control;
 use super::environment::Environment;
 use super::error::{BenchError, Result};
@@ -15,11 +16,6 @@ const SEND_V2: i32 = 310;
 
 /// Measures and prints.
 pub fn run(options: &Produce) -> Result<()> {
-    if options.driver == Kind::Client {
-        return Err(BenchError::Usage(
-            "the client driver is not built yet: use --driver wire".into(),
-        ));
-    }
     Control::connect(&options.target)?.create_topic(&options.topic, options.queues)?;
     let outcome = measure(options)?;
     if let Some(error) = &outcome.first_error {
@@ -34,10 +30,15 @@ pub fn run(options: &Produce) -> Result<()> {
 
 /// Drives the sends of the options.
 pub fn measure(options: &Produce) -> Result<Outcome> {
+    if options.rate.is_some_and(|rate| rate <= 0.0) {
+        return Err(BenchError::Usage("--rate must be above 0".into()));
+    }
+    if options.driver == Kind::Client {
+        return client::measure(options);
+    }
     let arrivals = match options.rate {
         None => Arrivals::Closed,
-        Some(rate) if rate > 0.0 => Arrivals::Open { rate },
-        Some(_) => return Err(BenchError::Usage("--rate must be above 0".into())),
+        Some(rate) => Arrivals::Open { rate },
     };
     let load = Sends::encode(options)?;
     Driver::open(
