@@ -49,9 +49,16 @@ pub fn header_rocketmq(bytes: &[u8]) {
 }
 
 fn header(kind: HeaderKind, bytes: &[u8]) {
+    let mut send = SendRequest::default();
+    let in_one_pass = SendRequest::decode_header(kind, bytes, &mut send);
     let Ok(header) = Header::decode(kind, bytes) else {
+        assert!(in_one_pass.is_err());
         return;
     };
+    assert!(in_one_pass.is_ok());
+    if in_one_pass.is_ok_and(|(_, is_send)| is_send) {
+        assert_eq!(send, SendRequest::decode(header.code, &header.ext));
+    }
     for code in [10, 310, header.code] {
         let send = SendRequest::decode(code, &header.ext);
         let _ = SendRequest::first_missing(code, &header.ext);

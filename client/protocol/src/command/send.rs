@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::CommandError;
 use crate::code::request;
-use crate::header::{Ext, ExtWriter, Text};
+use crate::frame::HeaderKind;
+use crate::header::{Ext, ExtWriter, FieldVisitor, Header, HeaderError, Text};
 
 /// Header of a send, whichever code it came with.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -62,22 +63,48 @@ const REQUIRED: usize = 8;
 
 impl<'a> SendRequest<'a> {
     /// Reads the fields of a request with `code`; absent and unparsable ones are at their defaults.
-    #[inline]
     pub fn decode(code: i32, ext: &Ext<'a>) -> Self {
         let mut request = Self::default();
-        let short = has_short_names(code);
         for (name, value) in ext.iter() {
-            let letter = match name.raw() {
-                [letter] if short => *letter,
-                _ if short => letter_of_escaped(name),
-                _ => letter_of_long(name),
-            };
-            request.set(letter, value);
+            request.set_named(has_short_names(code), name, value);
         }
         request
     }
 
-    #[inline]
+    /// Decodes the header of any frame and, if it is a send by [`is_send`], in the same pass its
+    /// fields into `request`; whether it is says the second value. Of other headers `request` holds
+    /// nothing of use afterwards.
+    pub fn decode_header(
+        kind: HeaderKind,
+        bytes: &'a [u8],
+        request: &mut Self,
+    ) -> Result<(Header<'a>, bool), HeaderError> {
+        *request = Self::default();
+        let mut visitor = SendVisitor {
+            request,
+            code: 0,
+            short: false,
+        };
+        let header = Header::decode_with(kind, bytes, &mut visitor)?;
+        if !is_send(header.code) || header.is_response() {
+            return Ok((header, false));
+        }
+        if visitor.code != header.code || header.ext.is_repeated() {
+            *request = Self::decode(header.code, &header.ext);
+        }
+        Ok((header, true))
+    }
+
+    #[inline(always)]
+    fn set_named(&mut self, short: bool, name: Text<'a>, value: Text<'a>) {
+        let letter = match name.raw() {
+            [letter] if short => *letter,
+            _ => letter_of(short, name),
+        };
+        self.set(letter, value);
+    }
+
+    #[inline(always)]
     fn set(&mut self, letter: u8, value: Text<'a>) {
         let int = |default: i32| value.parse_i32().unwrap_or(default);
         match letter {
@@ -129,6 +156,24 @@ impl<'a> SendRequest<'a> {
     }
 }
 
+struct SendVisitor<'r, 'a> {
+    request: &'r mut SendRequest<'a>,
+    /// The code that the last field was read for, and whether it has short names.
+    code: i32,
+    short: bool,
+}
+
+impl<'a> FieldVisitor<'a> for SendVisitor<'_, 'a> {
+    #[inline(always)]
+    fn field(&mut self, code: i32, name: Text<'a>, value: Text<'a>) {
+        if code != self.code {
+            self.code = code;
+            self.short = has_short_names(code);
+        }
+        self.request.set_named(self.short, name, value);
+    }
+}
+
 fn has_short_names(code: i32) -> bool {
     matches!(
         code,
@@ -136,17 +181,25 @@ fn has_short_names(code: i32) -> bool {
     )
 }
 
-fn letter_of_long(name: Text<'_>) -> u8 {
-    let known = NAMES.iter().find(|(long, _)| name == *long);
-    known.map_or(0, |(_, short)| short.as_bytes()[0])
+/// Whether a request with `code` has these fields.
+pub fn is_send(code: i32) -> bool {
+    matches!(
+        code,
+        request::SEND_MESSAGE
+            | request::SEND_MESSAGE_V2
+            | request::SEND_BATCH_MESSAGE
+            | request::SEND_REPLY_MESSAGE
+            | request::SEND_REPLY_MESSAGE_V2
+    )
 }
 
+/// The short name of a field with a long name, or with escapes in its name; 0 for others.
 #[cold]
-fn letter_of_escaped(name: Text<'_>) -> u8 {
+fn letter_of(short: bool, name: Text<'_>) -> u8 {
     let known = NAMES
         .iter()
-        .find(|(_, short)| name.is_escaped() && name == *short);
-    known.map_or(0, |(_, short)| short.as_bytes()[0])
+        .find(|(long, letter)| name == if short { *letter } else { *long });
+    known.map_or(0, |(_, letter)| letter.as_bytes()[0])
 }
 
 fields! {
@@ -278,8 +331,7 @@ impl<'a> Iterator for BatchItems<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::HeaderKind;
-    use crate::header::{Head, Header};
+    use crate::header::Head;
 
     fn request() -> SendRequest<'static> {
         SendRequest {
@@ -314,6 +366,10 @@ mod tests {
                 let header = Header::decode(kind, &out).unwrap();
                 assert_eq!(SendRequest::decode(code, &header.ext), request());
                 assert_eq!(SendRequest::first_missing(code, &header.ext), None);
+                let mut in_one_pass = SendRequest::default();
+                let (header, is_send) =
+                    SendRequest::decode_header(kind, &out, &mut in_one_pass).unwrap();
+                assert_eq!((header.code, is_send, in_one_pass), (code, true, request()));
             }
         }
     }
@@ -331,6 +387,38 @@ mod tests {
         assert_eq!(found, expected);
         let missing = SendRequest::first_missing(request::SEND_MESSAGE_V2, &header.ext);
         assert_eq!(missing, Some("b"));
+    }
+
+    #[test]
+    fn one_pass_reads_the_same_whatever_the_order_of_members() {
+        let fields = r#""extFields":{"a":"g","topic":"long","b":"short","e": 7}"#;
+        for json in [
+            format!("{{\"code\":310,{fields}}}"),
+            format!("{{{fields},\"code\":310}}"),
+            format!("{{\"code\":10,{fields},\"code\":310}}"),
+            format!("{{\"code\":310,\"extFields\":{{\"d\":\"9\"}}, {fields} }}"),
+            format!("{{\"code\":310,\"extFields\":{{\"d\":\"9\"}},\"extFields\":null,{fields} }}"),
+        ] {
+            let mut in_one_pass = SendRequest {
+                sys_flag: 9,
+                ..Default::default()
+            };
+            let (header, is_send) =
+                SendRequest::decode_header(HeaderKind::Json, json.as_bytes(), &mut in_one_pass)
+                    .unwrap();
+            assert!(is_send);
+            let in_two = SendRequest::decode(header.code, &header.ext);
+            assert_eq!(
+                (in_two.topic.as_ref(), in_two.queue_id),
+                ("short", 7),
+                "{json}"
+            );
+            assert_eq!(in_one_pass, in_two, "{json}");
+        }
+        let other = b"{\"code\":11,\"extFields\":{\"b\":\"t\"}}";
+        let mut unused = SendRequest::default();
+        let decoded = SendRequest::decode_header(HeaderKind::Json, other, &mut unused);
+        assert!(!decoded.unwrap().1);
     }
 
     #[test]

@@ -9,90 +9,90 @@
 //! reads back as another one. Such requests are sent in JSON. A value of length 0 is empty here and
 //! in 4.x; 5.x takes it for absent.
 
-use super::ext::{Entry, Span};
 use super::writer::ExtWriter;
-use super::{Head, Header, HeaderError, Language, Text};
+use super::{FieldVisitor, Head, Header, HeaderError, Language, Text};
 use crate::frame::HeaderKind;
 use crate::limits::HEADER_BYTES_MAX;
 
-/// Bytes up to the remark.
+/// Bytes up to the remark, its length included.
 const FIXED_BYTES: usize = 17;
 
-/// Decodes a binary header.
-pub(super) fn decode(bytes: &[u8]) -> Result<Header<'_>, HeaderError> {
+/// Decodes a binary header; `visitor` sees each field.
+#[inline(always)]
+pub(super) fn decode<'a>(
+    bytes: &'a [u8],
+    visitor: &mut impl FieldVisitor<'a>,
+) -> Result<Header<'a>, HeaderError> {
     if bytes.len() > HEADER_BYTES_MAX {
         return Err(HeaderError::Length("the header"));
     }
-    let fixed = bytes
-        .first_chunk::<FIXED_BYTES>()
-        .ok_or(HeaderError::Truncated("its fixed part"))?;
+    let fixed = bytes.first_chunk::<FIXED_BYTES>();
+    let fixed = fixed.ok_or(HeaderError::Truncated("its fixed part"))?;
     let mut header = Header::empty(HeaderKind::Binary, bytes);
     header.code = i32::from(i16::from_be_bytes([fixed[0], fixed[1]]));
     header.language = Language::from_code(i64::from(fixed[2]));
     header.version = i32::from(i16::from_be_bytes([fixed[3], fixed[4]]));
     header.opaque = i32::from_be_bytes([fixed[5], fixed[6], fixed[7], fixed[8]]);
     header.flag = i32::from_be_bytes([fixed[9], fixed[10], fixed[11], fixed[12]]);
-    let (remark_at, remark_end) = sized::<4>(bytes, FIXED_BYTES - 4, "the remark")?;
+    let remark_at = FIXED_BYTES;
+    let remark_end = end_of(bytes, remark_at).ok_or(HeaderError::Length("the remark"))?;
     if remark_end > remark_at {
         header.remark = Some(Text::plain(&bytes[remark_at..remark_end]));
     }
-    let (mut at, end) = sized::<4>(bytes, remark_end, "the fields")?;
-    if end != bytes.len() {
-        return Err(HeaderError::Length("the fields"));
+    let fields_at = remark_end + 4;
+    match end_of(bytes, fields_at) {
+        Some(end) if end == bytes.len() => {}
+        _ => return Err(HeaderError::Length("the fields")),
     }
-    if end > at {
-        header.ext.begin();
+    if fields_at < bytes.len() {
+        header.ext.set(fields_at);
     }
-    while at < end {
-        let (name_at, name_end) = sized::<2>(bytes, at, "a field's name")?;
-        let (value_at, value_end) = sized::<4>(bytes, name_end, "a field's value")?;
-        let entry = entry(name_at, name_end, value_at, value_end);
-        header.ext.push(entry, at);
-        at = value_end;
+    let mut rest = &bytes[fields_at..];
+    while !rest.is_empty() {
+        let (name, value, next) = field(rest).ok_or(HeaderError::Length("a field"))?;
+        visitor.field(header.code, name, value);
+        rest = next;
     }
     Ok(header)
 }
 
-/// The field at byte `at` of a header that decoded, and where the next one starts (0 after the
-/// last).
-pub(super) fn entry_at(header: &[u8], at: usize) -> Option<(Entry, usize)> {
-    let (name_at, name_end) = sized::<2>(header, at, "").ok()?;
-    let (value_at, value_end) = sized::<4>(header, name_end, "").ok()?;
-    let next_at = if value_end < header.len() {
-        value_end
-    } else {
-        0
-    };
-    Some((entry(name_at, name_end, value_at, value_end), next_at))
-}
-
-#[inline]
-fn entry(name_at: usize, name_end: usize, value_at: usize, value_end: usize) -> Entry {
-    Entry::new(
-        Span::new(name_at, name_end, false),
-        Span::new(value_at, value_end, false),
-    )
-}
-
-/// Start and end of what follows a signed length of `N` bytes at `at`.
-#[inline]
-fn sized<const N: usize>(
-    bytes: &[u8],
-    at: usize,
-    what: &'static str,
-) -> Result<(usize, usize), HeaderError> {
-    let rest = bytes.get(at..).ok_or(HeaderError::Truncated(what))?;
-    let digits = rest
-        .first_chunk::<N>()
-        .ok_or(HeaderError::Truncated(what))?;
-    let len = digits
-        .iter()
-        .fold(0usize, |len, byte| len << 8 | usize::from(*byte));
-    // A negative length has its top bit set and is larger than any header.
-    if digits[0] & 0x80 != 0 || len > rest.len() - N {
-        return Err(HeaderError::Length(what));
+/// Name and value of the first field, and what follows it. Nothing where a length is negative or
+/// goes beyond the end.
+#[inline(always)]
+fn field(bytes: &[u8]) -> Option<(Text<'_>, Text<'_>, &[u8])> {
+    let (name_len, rest) = bytes.split_first_chunk::<2>()?;
+    let name_len = u16::from_be_bytes(*name_len);
+    if name_len > i16::MAX.cast_unsigned() {
+        return None;
     }
-    Ok((at + N, at + N + len))
+    let (name, rest) = rest.split_at_checked(usize::from(name_len))?;
+    let (value_len, rest) = rest.split_first_chunk::<4>()?;
+    // A negative length is larger than any header.
+    let value_len = u32::from_be_bytes(*value_len) as usize;
+    let (value, rest) = rest.split_at_checked(value_len)?;
+    Some((Text::plain(name), Text::plain(value), rest))
+}
+
+/// Name and value of the field at byte `at`, and where the next one starts (0 after the last).
+#[inline(always)]
+pub(super) fn field_at(header: &[u8], at: usize) -> Option<(Text<'_>, Text<'_>, usize)> {
+    let (name, value, rest) = field(header.get(at..)?)?;
+    let next_at = if rest.is_empty() {
+        0
+    } else {
+        header.len() - rest.len()
+    };
+    Some((name, value, next_at))
+}
+
+/// End of what starts at byte `at` and has its length in the four bytes before. Nothing where that
+/// length is negative or goes beyond the end.
+#[inline(always)]
+fn end_of(bytes: &[u8], at: usize) -> Option<usize> {
+    let len = bytes.get(at - 4..)?.first_chunk::<4>()?;
+    let len = usize::try_from(i32::from_be_bytes(*len)).ok()?;
+    let end = at.checked_add(len)?;
+    (end <= bytes.len()).then_some(end)
 }
 
 /// Appends a binary header.
@@ -113,6 +113,11 @@ pub(super) fn encode(head: &Head<'_>, out: &mut Vec<u8>, ext: impl FnOnce(&mut E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header::NoVisitor;
+
+    fn header_of(bytes: &[u8]) -> Result<Header<'_>, HeaderError> {
+        decode(bytes, &mut NoVisitor)
+    }
 
     fn encoded() -> Vec<u8> {
         let mut out = Vec::new();
@@ -128,7 +133,7 @@ mod tests {
     #[test]
     fn a_header_reads_back() {
         let bytes = encoded();
-        let header = decode(&bytes).unwrap();
+        let header = header_of(&bytes).unwrap();
         assert_eq!((header.code, header.opaque, header.flag), (17, -3, 1));
         assert_eq!(header.remark, Some(Text::from("no route")));
         assert_eq!(header.ext.get("topic"), Some(Text::from("T")));
@@ -140,7 +145,7 @@ mod tests {
     fn every_cut_is_an_error() {
         let bytes = encoded();
         for len in 0..bytes.len() {
-            assert!(decode(&bytes[..len]).is_err(), "cut at {len}");
+            assert!(header_of(&bytes[..len]).is_err(), "cut at {len}");
         }
     }
 
@@ -151,7 +156,7 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] = 0xFF;
             assert!(
-                matches!(decode(&damaged), Err(HeaderError::Length(_))),
+                matches!(header_of(&damaged), Err(HeaderError::Length(_))),
                 "at {at}"
             );
         }
@@ -161,20 +166,20 @@ mod tests {
     fn a_field_without_value_is_empty() {
         let mut out = Vec::new();
         encode(&Head::request(1, 1), &mut out, |ext| ext.put("a", ""));
-        let header = decode(&out).unwrap();
+        let header = header_of(&out).unwrap();
         assert!(header.ext.get("a").is_some_and(Text::is_empty));
         assert_eq!(header.ext.get_i32("a"), None);
     }
 
     #[test]
-    fn fields_beyond_the_index_are_found_too() {
+    fn many_fields_are_found() {
         let mut out = Vec::new();
         encode(&Head::request(1, 1), &mut out, |ext| {
             for n in 0..60 {
                 ext.put(&format!("f{n}"), n);
             }
         });
-        let header = decode(&out).unwrap();
+        let header = header_of(&out).unwrap();
         assert_eq!(header.ext.iter().count(), 60);
         assert_eq!(header.ext.get_i32("f59"), Some(59));
     }

@@ -1,114 +1,56 @@
-//! Custom fields of a decoded header: an index of places in the header's bytes, not a map.
+//! Custom fields of a decoded header: where they lie, not a map of them.
 
 use std::fmt;
 
+use super::stops::Stops;
 use super::{Text, binary, json};
 use crate::frame::HeaderKind;
 
-/// Fields that are indexed while the header is decoded; the largest known request has 14, with
-/// signature and namespace 20. Fields beyond that are found by reading on.
-const INDEXED: usize = 24;
-
-/// Marks a length of an [`Entry`] whose text has escapes. Headers are shorter than 2^24 bytes.
-const ESCAPED: u32 = 1 << 31;
-
-/// The custom fields (`extFields`) of a header, in the order they were written.
-#[derive(Clone)]
+/// The custom fields (`extFields`) of a header, in the order they were written. They were checked
+/// when the header was decoded; reading them walks over the bytes.
+#[derive(Clone, Copy)]
 pub struct Ext<'a> {
     header: &'a [u8],
     kind: HeaderKind,
     present: bool,
-    indexed: usize,
-    /// Where the first field lies that is not indexed; 0 if all are.
-    rest_at: usize,
-    entries: [Entry; INDEXED],
-}
-
-/// Places of one field in the header.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Entry {
-    name_at: u32,
-    name_len: u32,
-    value_at: u32,
-    value_len: u32,
-}
-
-impl Entry {
-    #[inline]
-    pub(super) fn new(name: Span, value: Span) -> Self {
-        Self {
-            name_at: name.at,
-            name_len: name.marked_len,
-            value_at: value.at,
-            value_len: value.marked_len,
-        }
-    }
-}
-
-/// A place in the header, and whether the text there has escapes.
-#[derive(Clone, Copy)]
-pub(super) struct Span {
-    at: u32,
-    marked_len: u32,
-}
-
-impl Span {
-    /// Positions fit 32 bits: a header is shorter than 2^24 bytes, which decoding checks.
-    #[inline]
-    pub(super) fn new(at: usize, end: usize, escaped: bool) -> Self {
-        let mark = if escaped { ESCAPED } else { 0 };
-        Self {
-            at: at as u32,
-            marked_len: (end - at) as u32 | mark,
-        }
-    }
-
-    #[inline]
-    pub(super) fn of(self, header: &[u8]) -> Text<'_> {
-        text(header, self.at, self.marked_len)
-    }
-}
-
-#[inline]
-fn text(header: &[u8], at: u32, marked_len: u32) -> Text<'_> {
-    let (at, len) = (at as usize, (marked_len & !ESCAPED) as usize);
-    Text::new(
-        header.get(at..at + len).unwrap_or_default(),
-        marked_len & ESCAPED != 0,
-    )
+    /// There were other fields before these, which do not count.
+    repeated: bool,
+    /// Where the first field starts; 0 if there is none.
+    at: usize,
 }
 
 impl<'a> Ext<'a> {
     pub(super) fn absent(kind: HeaderKind, header: &'a [u8]) -> Self {
-        let entries = [Entry::default(); INDEXED];
         Self {
             header,
             kind,
             present: false,
-            indexed: 0,
-            rest_at: 0,
-            entries,
+            repeated: false,
+            at: 0,
         }
     }
 
-    /// Forgets all fields and starts over: the last of repeated `extFields` counts.
-    pub(super) fn begin(&mut self) {
-        (self.present, self.indexed, self.rest_at) = (true, 0, 0);
+    /// The header has fields, from byte `at` on, or none if that is 0. The last of repeated
+    /// `extFields` counts.
+    #[inline(always)]
+    pub(super) fn set(&mut self, at: usize) {
+        self.repeated |= self.present;
+        (self.present, self.at) = (true, at);
+    }
+
+    /// Whether the first field starts in this range of the header.
+    pub(super) fn starts_within(&self, from: usize, to: usize) -> bool {
+        (from..to).contains(&self.at) && self.at != 0
     }
 
     pub(super) fn clear(&mut self) {
-        (self.present, self.indexed, self.rest_at) = (false, 0, 0);
+        (self.repeated, self.present, self.at) = (true, false, 0);
     }
 
-    /// Adds a field that starts at byte `at` of the header.
-    #[inline]
-    pub(super) fn push(&mut self, entry: Entry, at: usize) {
-        if let Some(free) = self.entries.get_mut(self.indexed) {
-            *free = entry;
-            self.indexed += 1;
-        } else if self.rest_at == 0 {
-            self.rest_at = at;
-        }
+    /// Whether fields were visited that do not count.
+    #[inline(always)]
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.repeated
     }
 
     /// Whether the header had custom fields at all, were they as few as none.
@@ -116,10 +58,16 @@ impl<'a> Ext<'a> {
         self.present
     }
 
-    /// The value of `name`: the last one where the name is repeated.
+    /// The value of `name`: the last one where the name is repeated. Walks over all fields: to read
+    /// many of them, walk once with [`iter`](Self::iter).
     pub fn get(&self, name: &str) -> Option<Text<'a>> {
-        let wanted = |(found, _): &(Text<'a>, Text<'a>)| found.is(name.as_bytes());
-        self.iter().filter(wanted).last().map(|(_, value)| value)
+        let mut last = None;
+        for (found, value) in self.iter() {
+            if found == name {
+                last = Some(value);
+            }
+        }
+        last
     }
 
     /// The value of `name` as Java's `Integer.parseInt` reads it.
@@ -133,12 +81,17 @@ impl<'a> Ext<'a> {
     }
 
     /// Names and values in order, repeated names included.
-    #[inline]
-    pub fn iter(&self) -> ExtIter<'_, 'a> {
+    #[inline(always)]
+    pub fn iter(&self) -> ExtIter<'a> {
+        let stops = match self.kind {
+            HeaderKind::Json => Stops::new(self.header),
+            HeaderKind::Binary => Stops::new(&[]),
+        };
         ExtIter {
-            ext: self,
-            next: 0,
-            rest_at: self.rest_at,
+            header: self.header,
+            stops,
+            kind: self.kind,
+            at: self.at,
         }
     }
 }
@@ -149,43 +102,29 @@ impl fmt::Debug for Ext<'_> {
     }
 }
 
-/// Walks the fields of an [`Ext`].
+/// Walks over the fields of an [`Ext`].
 #[derive(Clone)]
-pub struct ExtIter<'e, 'a> {
-    ext: &'e Ext<'a>,
-    next: usize,
-    rest_at: usize,
+pub struct ExtIter<'a> {
+    header: &'a [u8],
+    stops: Stops<'a>,
+    kind: HeaderKind,
+    /// Where the next field starts; 0 after the last.
+    at: usize,
 }
 
-impl<'a> Iterator for ExtIter<'_, 'a> {
+impl<'a> Iterator for ExtIter<'a> {
     type Item = (Text<'a>, Text<'a>);
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let header = self.ext.header;
-        if self.next < self.ext.indexed {
-            let entry = self.ext.entries.get(self.next)?;
-            self.next += 1;
-            let name = text(header, entry.name_at, entry.name_len);
-            return Some((name, text(header, entry.value_at, entry.value_len)));
-        }
-        self.read_on()
-    }
-}
-
-impl<'a> ExtIter<'_, 'a> {
-    #[cold]
-    fn read_on(&mut self) -> Option<(Text<'a>, Text<'a>)> {
-        if self.rest_at == 0 {
+        if self.at == 0 {
             return None;
         }
-        let header = self.ext.header;
-        let (entry, next_at) = match self.ext.kind {
-            HeaderKind::Json => json::entry_at(header, self.rest_at),
-            HeaderKind::Binary => binary::entry_at(header, self.rest_at),
-        }?;
-        self.rest_at = next_at;
-        let name = text(header, entry.name_at, entry.name_len);
-        Some((name, text(header, entry.value_at, entry.value_len)))
+        let (name, value, next_at) = match self.kind {
+            HeaderKind::Json => json::field_at(&mut self.stops, self.at)?,
+            HeaderKind::Binary => binary::field_at(self.header, self.at)?,
+        };
+        self.at = next_at;
+        Some((name, value))
     }
 }

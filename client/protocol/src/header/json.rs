@@ -1,65 +1,282 @@
 //! The JSON serialisation of a header, as fastjson writes it and more tolerantly than it reads.
 //!
-//! One pass over the bytes. Members come in any order; values of custom fields may be strings,
-//! numbers or booleans; members that nobody knows are skipped, nested or not.
+//! Two readers work together, member by member. The compact one knows what Java and Go peers send:
+//! no white space, known names, strings as values of custom fields; it never looks at a byte twice.
+//! Whatever it does not know it leaves to the tolerant one, which accepts any JSON: members in any
+//! order, numbers and booleans as values of custom fields, unknown members of any shape.
+//!
+//! Custom fields are checked when the header is decoded and read again when somebody asks for them:
+//! measured, that is faster than keeping an index of them.
 
-use super::ext::{Entry, Span};
-use super::text::parse_decimal;
+use super::stops::Stops;
+use super::text::Text;
 use super::writer::{ExtWriter, put_decimal, put_json_string};
-use super::{Head, Header, HeaderError, Language};
+use super::{FieldVisitor, Head, Header, HeaderError, Language};
 use crate::frame::HeaderKind;
 use crate::limits::{HEADER_BYTES_MAX, JSON_DEPTH_MAX};
 
-/// Decodes a JSON header.
-pub(super) fn decode(bytes: &[u8]) -> Result<Header<'_>, HeaderError> {
+/// Decodes a JSON header; `visitor` sees each custom field.
+#[inline(always)]
+pub(super) fn decode<'a>(
+    bytes: &'a [u8],
+    visitor: &mut impl FieldVisitor<'a>,
+) -> Result<Header<'a>, HeaderError> {
     if bytes.len() > HEADER_BYTES_MAX {
         return Err(HeaderError::Length("the header"));
     }
-    if let Err(error) = std::str::from_utf8(bytes) {
+    let mut header = Header::empty(HeaderKind::Json, bytes);
+    let mut stops = Stops::new(bytes);
+    let mut at = if bytes.starts_with(b"{\"") {
+        Some(1)
+    } else {
+        open(bytes)?
+    };
+    while let Some(member_at) = at {
+        let end = match compact_member(&mut stops, member_at, &mut header, visitor) {
+            Some(end) => end,
+            None => {
+                stops.assume_high();
+                let end = tolerant_member(bytes, member_at, &mut header)?;
+                if header.ext.starts_within(member_at, end) {
+                    let code = header.code;
+                    header
+                        .ext
+                        .iter()
+                        .for_each(|(name, value)| visitor.field(code, name, value));
+                }
+                end
+            }
+        };
+        at = if bytes.get(end) == Some(&b',') {
+            Some(end + 1)
+        } else {
+            another(bytes, end)?
+        };
+    }
+    if stops.saw_high()
+        && let Err(error) = std::str::from_utf8(bytes)
+    {
         return Err(HeaderError::NotUtf8 {
             at: error.valid_up_to(),
         });
     }
-    let mut header = Header::empty(HeaderKind::Json, bytes);
-    let mut scanner = Scanner { bytes, at: 0 };
-    scanner.expect(b'{', "an opening brace")?;
-    if !scanner.closes(b'}')? {
-        loop {
-            scanner.member(&mut header)?;
-            if !scanner.another(b'}')? {
-                break;
-            }
-        }
-    }
-    scanner.end()?;
     Ok(header)
 }
 
-/// The field at byte `at` inside the custom fields of a header that decoded, and where the next
-/// one starts (0 after the last).
-pub(super) fn entry_at(header: &[u8], mut at: usize) -> Option<(Entry, usize)> {
+/// Where the first member starts; nothing where the header is `{}`.
+fn open(bytes: &[u8]) -> Result<Option<usize>, HeaderError> {
+    let mut scanner = Scanner::at(bytes, 0);
+    match scanner
+        .expect(b'{', "an opening brace")
+        .and_then(|()| scanner.closes())
+    {
+        Some(false) => Ok(Some(scanner.at)),
+        Some(true) => end(scanner),
+        None => Err(scanner.error),
+    }
+}
+
+/// Steps over a comma (to where another member starts) or over the closing brace.
+fn another(bytes: &[u8], at: usize) -> Result<Option<usize>, HeaderError> {
+    let mut scanner = Scanner::at(bytes, at);
+    match scanner.another() {
+        Some(true) => Ok(Some(scanner.at)),
+        Some(false) => end(scanner),
+        None => Err(scanner.error),
+    }
+}
+
+/// Nothing but white space may follow the header.
+fn end(mut scanner: Scanner<'_>) -> Result<Option<usize>, HeaderError> {
+    match scanner.peek() {
+        None => Ok(None),
+        Some(_) => Err(HeaderError::Syntax {
+            expected: "the end of the header",
+            at: scanner.at,
+        }),
+    }
+}
+
+/// A member as Java writes it; returns where it ends. Nothing, and the header not changed, where it
+/// is not; but fields before the odd one have been visited.
+#[inline(always)]
+fn compact_member<'a>(
+    stops: &mut Stops<'a>,
+    at: usize,
+    header: &mut Header<'a>,
+    visitor: &mut impl FieldVisitor<'a>,
+) -> Option<usize> {
+    let bytes = stops.bytes();
+    let rest = bytes.get(at..)?;
+    // The first letters of the names differ.
+    match rest.get(1)? {
+        b'c' => {
+            let (code, end) = short_number(bytes, at + after(rest, b"\"code\":")?)?;
+            header.code = code;
+            Some(end)
+        }
+        b'e' => {
+            let fields_at = at + after(rest, b"\"extFields\":{")?;
+            compact_fields(stops, fields_at, header, visitor)
+        }
+        b'f' => {
+            let (flag, end) = short_number(bytes, at + after(rest, b"\"flag\":")?)?;
+            header.flag = flag;
+            Some(end)
+        }
+        b'l' => {
+            let end = at + after(rest, b"\"language\":\"JAVA\"")?;
+            header.language = Language::Java;
+            Some(end)
+        }
+        b'o' => {
+            let (opaque, end) = short_number(bytes, at + after(rest, b"\"opaque\":")?)?;
+            header.opaque = opaque;
+            Some(end)
+        }
+        b's' => Some(at + after(rest, b"\"serializeTypeCurrentRPC\":\"JSON\"")?),
+        b'v' => {
+            let (version, end) = short_number(bytes, at + after(rest, b"\"version\":")?)?;
+            header.version = version;
+            Some(end)
+        }
+        _ => None,
+    }
+}
+
+/// Length of `known` if `rest` starts with it.
+#[inline(always)]
+fn after<const N: usize>(rest: &[u8], known: &[u8; N]) -> Option<usize> {
+    (rest.first_chunk::<N>() == Some(known)).then_some(N)
+}
+
+/// A number of at most nine digits that is directly followed by the next member or the end, and
+/// where it ends. Nothing for everything else.
+#[inline(always)]
+fn short_number(bytes: &[u8], at: usize) -> Option<(i32, usize)> {
+    let mut number = 0i32;
+    for (length, byte) in bytes.get(at..)?.iter().take(10).enumerate() {
+        match byte {
+            b'0'..=b'9' if length < 9 => number = number * 10 + i32::from(byte - b'0'),
+            b',' | b'}' if length > 0 => return Some((number, at + length)),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The custom fields from byte `at` to behind their closing brace, all of them as Java writes them.
+#[inline(always)]
+fn compact_fields<'a>(
+    stops: &mut Stops<'a>,
+    mut at: usize,
+    header: &mut Header<'a>,
+    visitor: &mut impl FieldVisitor<'a>,
+) -> Option<usize> {
+    let bytes = stops.bytes();
+    let start = at;
+    if bytes.get(at) == Some(&b'}') {
+        header.ext.set(0);
+        return Some(at + 1);
+    }
     loop {
-        let mut scanner = Scanner { bytes: header, at };
-        let entry = scanner.field().ok()?;
-        let more = scanner.another(b'}').ok()?;
-        let next_at = if more { scanner.at } else { 0 };
-        match entry {
-            Some(entry) => return Some((entry, next_at)),
-            None if more => at = next_at,
-            None => return None,
+        let (name, value, end) = compact_field(stops, at)?;
+        visitor.field(header.code, name, value);
+        match bytes.get(end) {
+            Some(b',') => at = end + 1,
+            Some(b'}') => {
+                header.ext.set(start);
+                return Some(end + 1);
+            }
+            _ => return None,
         }
     }
 }
 
+/// A custom field with a plain name and a string as its value, and where it ends.
+#[inline(always)]
+fn compact_field<'a>(stops: &mut Stops<'a>, at: usize) -> Option<(Text<'a>, Text<'a>, usize)> {
+    let bytes = stops.bytes();
+    if bytes.get(at) != Some(&b'"') {
+        return None;
+    }
+    let name_end = stops.find(at + 1);
+    if bytes.get(name_end..)?.first_chunk::<3>() != Some(b"\":\"") {
+        return None;
+    }
+    let value_at = name_end + 3;
+    let mut value_end = stops.find(value_at);
+    let mut escaped = false;
+    while bytes.get(value_end) == Some(&b'\\') {
+        escaped = true;
+        value_end = stops.find(value_end + 2);
+    }
+    if bytes.get(value_end) != Some(&b'"') {
+        return None;
+    }
+    let name = Text::plain(bytes.get(at + 1..name_end)?);
+    let value = Text::new(bytes.get(value_at..value_end)?, escaped);
+    Some((name, value, value_end + 1))
+}
+
+/// The field at byte `at` among the custom fields of a header that decoded, and where the next one
+/// starts (0 after the last). Nothing where all that follow have no value.
+#[inline(always)]
+pub(super) fn field_at<'a>(
+    stops: &mut Stops<'a>,
+    at: usize,
+) -> Option<(Text<'a>, Text<'a>, usize)> {
+    if let Some((name, value, end)) = compact_field(stops, at) {
+        match stops.bytes().get(end) {
+            Some(b',') => return Some((name, value, end + 1)),
+            Some(b'}') => return Some((name, value, 0)),
+            _ => {}
+        }
+    }
+    tolerant_field_at(stops.bytes(), at)
+}
+
+#[cold]
+fn tolerant_field_at(bytes: &[u8], at: usize) -> Option<(Text<'_>, Text<'_>, usize)> {
+    let mut scanner = Scanner::at(bytes, at);
+    loop {
+        let (name, value) = scanner.field()?;
+        let more = scanner.another()?;
+        if let Some(value) = value {
+            return Some((name, value, if more { scanner.at } else { 0 }));
+        }
+        if !more {
+            return None;
+        }
+    }
+}
+
+/// One member of any shape; returns where it ends.
+#[cold]
+fn tolerant_member<'a>(
+    bytes: &'a [u8],
+    at: usize,
+    header: &mut Header<'a>,
+) -> Result<usize, HeaderError> {
+    let mut scanner = Scanner::at(bytes, at);
+    match scanner.member(header) {
+        Some(()) => Ok(scanner.at),
+        None => Err(scanner.error),
+    }
+}
+
+/// Walks over any JSON. Steps return nothing where the bytes are not what they should be, and leave
+/// the reason in `error`.
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
+    error: HeaderError,
 }
 
-/// A value: where it lies, and what its first byte says it is.
+/// A value, and what its first byte says it is.
 #[derive(Clone, Copy)]
-struct Value {
-    span: Span,
+struct Value<'a> {
+    text: Text<'a>,
     kind: ValueKind,
 }
 
@@ -70,77 +287,70 @@ enum ValueKind {
     Nested,
 }
 
+impl<'a> Value<'a> {
+    /// The value as text, numbers and objects as they are written; null is none.
+    fn some(self) -> Option<Text<'a>> {
+        (self.kind != ValueKind::Literal || self.text.raw() != b"null").then_some(self.text)
+    }
+}
+
 impl<'a> Scanner<'a> {
-    /// One member of the header: `"name":value`.
-    fn member(&mut self, header: &mut Header<'a>) -> Result<(), HeaderError> {
-        let name = self.string()?.of(self.bytes);
-        self.expect(b':', "a colon")?;
-        if name.is_escaped() {
-            return self.member_value(name.to_cow().as_bytes(), header);
+    fn at(bytes: &'a [u8], at: usize) -> Self {
+        Self {
+            bytes,
+            at,
+            error: HeaderError::Truncated("the object"),
         }
-        self.member_value(name.raw(), header)
     }
 
-    #[inline]
-    fn member_value(&mut self, name: &[u8], header: &mut Header<'a>) -> Result<(), HeaderError> {
-        if name == b"extFields" && self.peek()? == b'{' {
-            return self.fields(header);
+    /// One member of the header: `"name":value`.
+    fn member(&mut self, header: &mut Header<'a>) -> Option<()> {
+        let name = self.string()?.to_cow();
+        self.expect(b':', "a colon")?;
+        match name.as_ref() {
+            "code" => header.code = self.number("code")?,
+            "version" => header.version = self.number("version")?,
+            "opaque" => header.opaque = self.number("opaque")?,
+            "flag" => header.flag = self.number("flag")?,
+            "language" => header.language = language(self.value()?),
+            "remark" => header.remark = self.value()?.some(),
+            "extFields" if self.peek()? == b'{' => self.fields(header)?,
+            "extFields" => match self.value()?.some() {
+                None => header.ext.clear(),
+                Some(_) => return self.unexpected("an object of fields"),
+            },
+            _ => drop(self.value()?),
         }
-        let value = self.value()?;
-        match name {
-            b"code" => header.code = self.number(value, "code")?,
-            b"version" => header.version = self.number(value, "version")?,
-            b"opaque" => header.opaque = self.number(value, "opaque")?,
-            b"flag" => header.flag = self.number(value, "flag")?,
-            b"language" => header.language = self.language(value),
-            b"remark" => header.remark = self.text(value),
-            b"extFields" if self.is_null(value) => header.ext.clear(),
-            b"extFields" => {
-                return Err(HeaderError::Syntax {
-                    expected: "an object of fields",
-                    at: self.at,
-                });
-            }
-            _ => {}
-        }
-        Ok(())
+        Some(())
     }
 
     /// The object of custom fields.
-    fn fields(&mut self, header: &mut Header<'a>) -> Result<(), HeaderError> {
+    fn fields(&mut self, header: &mut Header<'a>) -> Option<()> {
         self.expect(b'{', "an opening brace")?;
-        header.ext.begin();
-        if self.closes(b'}')? {
-            return Ok(());
+        if self.closes()? {
+            header.ext.set(0);
+            return Some(());
         }
+        header.ext.set(self.at);
         loop {
-            let at = self.at;
-            if let Some(entry) = self.field()? {
-                header.ext.push(entry, at);
-            }
-            if !self.another(b'}')? {
-                return Ok(());
+            self.field()?;
+            if !self.another()? {
+                return Some(());
             }
         }
     }
 
-    /// One custom field; nothing where its value is null.
-    #[inline]
-    fn field(&mut self) -> Result<Option<Entry>, HeaderError> {
+    /// One custom field.
+    fn field(&mut self) -> Option<(Text<'a>, Option<Text<'a>>)> {
         let name = self.string()?;
         self.expect(b':', "a colon")?;
-        let value = self.value()?;
-        if self.is_null(value) {
-            return Ok(None);
-        }
-        Ok(Some(Entry::new(name, value.span)))
+        Some((name, self.value()?.some()))
     }
 
-    #[inline]
-    fn value(&mut self) -> Result<Value, HeaderError> {
+    fn value(&mut self) -> Option<Value<'a>> {
         match self.peek()? {
-            b'"' => Ok(Value {
-                span: self.string()?,
+            b'"' => Some(Value {
+                text: self.string()?,
                 kind: ValueKind::Text,
             }),
             b'{' | b'[' => self.nested(),
@@ -149,9 +359,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// A number, `true`, `false` or `null`.
-    fn literal(&mut self) -> Result<Value, HeaderError> {
-        let start = self.at;
-        let rest = &self.bytes[start..];
+    fn literal(&mut self) -> Option<Value<'a>> {
+        let rest = &self.bytes[self.at..];
         let is_part =
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
         let len = rest
@@ -161,21 +370,18 @@ impl<'a> Scanner<'a> {
         let literal = &rest[..len];
         let number = matches!(literal.first(), Some(b'0'..=b'9' | b'-'));
         if !number && !matches!(literal, b"true" | b"false" | b"null") {
-            return Err(HeaderError::Syntax {
-                expected: "a value",
-                at: start,
-            });
+            return self.unexpected("a value");
         }
         self.at += len;
-        Ok(Value {
-            span: Span::new(start, self.at, false),
+        Some(Value {
+            text: Text::plain(literal),
             kind: ValueKind::Literal,
         })
     }
 
     /// Steps over an object or array without looking at what it means. Brackets are matched by
     /// number, not by shape: whoever reads the text must parse it anyway.
-    fn nested(&mut self) -> Result<Value, HeaderError> {
+    fn nested(&mut self) -> Option<Value<'a>> {
         let start = self.at;
         let mut depth = 0usize;
         loop {
@@ -190,154 +396,108 @@ impl<'a> Scanner<'a> {
             }
             self.at += 1;
             if depth > JSON_DEPTH_MAX {
-                return Err(HeaderError::TooDeep { at: self.at });
+                return self.fail(HeaderError::TooDeep { at: self.at });
             }
             if depth == 0 {
-                return Ok(Value {
-                    span: Span::new(start, self.at, false),
+                let text = Text::plain(&self.bytes[start..self.at]);
+                return Some(Value {
+                    text,
                     kind: ValueKind::Nested,
                 });
             }
         }
     }
 
-    /// A string, quotes excluded; the scanner ends behind its closing quote.
-    #[inline]
-    fn string(&mut self) -> Result<Span, HeaderError> {
+    /// A string; the scanner ends behind its closing quote.
+    fn string(&mut self) -> Option<Text<'a>> {
         self.expect(b'"', "a string")?;
         let start = self.at;
         let mut escaped = false;
         loop {
-            let stop = find_stop(self.bytes, self.at);
-            match self.bytes.get(stop) {
-                Some(b'"') => {
-                    self.at = stop + 1;
-                    return Ok(Span::new(start, stop, escaped));
-                }
-                Some(_) => {
-                    escaped = true;
-                    self.at = stop + 2;
-                }
-                None => return Err(HeaderError::Truncated("a string")),
-            }
-        }
-    }
-
-    fn number(&self, value: Value, field: &'static str) -> Result<i32, HeaderError> {
-        if self.is_null(value) {
-            return Ok(0);
-        }
-        let text = value.span.of(self.bytes);
-        let number = if text.is_escaped() {
-            None
-        } else {
-            parse_decimal(text.raw())
-        };
-        number
-            .and_then(|number| i32::try_from(number).ok())
-            .ok_or(HeaderError::Number(field))
-    }
-
-    fn language(&self, value: Value) -> Language {
-        let text = value.span.of(self.bytes);
-        match value.kind {
-            ValueKind::Text => Language::from_name(text.raw()),
-            _ => text
-                .parse_i64()
-                .map_or(Language::Unknown, Language::from_code),
-        }
-    }
-
-    fn text(&self, value: Value) -> Option<super::Text<'a>> {
-        (!self.is_null(value)).then(|| value.span.of(self.bytes))
-    }
-
-    #[inline]
-    fn is_null(&self, value: Value) -> bool {
-        value.kind == ValueKind::Literal && value.span.of(self.bytes).raw() == b"null"
-    }
-
-    /// Whether the object or array ends here; steps over `close` if so.
-    fn closes(&mut self, close: u8) -> Result<bool, HeaderError> {
-        let closes = self.peek()? == close;
-        self.at += usize::from(closes);
-        Ok(closes)
-    }
-
-    /// Steps over a comma (another member follows) or over `close`.
-    #[inline]
-    fn another(&mut self, close: u8) -> Result<bool, HeaderError> {
-        let byte = self.peek()?;
-        self.at += 1;
-        match byte {
-            b',' => Ok(true),
-            byte if byte == close => Ok(false),
-            _ => Err(HeaderError::Syntax {
-                expected: "a comma or the end",
-                at: self.at - 1,
-            }),
-        }
-    }
-
-    #[inline]
-    fn expect(&mut self, wanted: u8, expected: &'static str) -> Result<(), HeaderError> {
-        if self.peek()? != wanted {
-            return Err(HeaderError::Syntax {
-                expected,
-                at: self.at,
-            });
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    /// The next byte that is not white space.
-    #[inline]
-    fn peek(&mut self) -> Result<u8, HeaderError> {
-        loop {
             match self.bytes.get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                Some(byte) => return Ok(*byte),
-                None => return Err(HeaderError::Truncated("the object")),
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.at += 2;
+                }
+                Some(_) => self.at += 1,
+                None => return self.fail(HeaderError::Truncated("a string")),
             }
         }
+        self.at += 1;
+        Some(Text::new(&self.bytes[start..self.at - 1], escaped))
     }
 
-    fn end(&mut self) -> Result<(), HeaderError> {
-        match self.peek() {
-            Ok(_) => Err(HeaderError::Syntax {
-                expected: "the end of the header",
-                at: self.at,
-            }),
-            Err(_) => Ok(()),
+    /// A 32-bit number, possibly inside a string; null is 0.
+    fn number(&mut self, field: &'static str) -> Option<i32> {
+        match self.value()?.some().map(Text::parse_i32) {
+            None => Some(0),
+            Some(Some(number)) => Some(number),
+            Some(None) => self.fail(HeaderError::Number(field)),
         }
+    }
+
+    /// Whether the object ends here; steps over its brace if so.
+    fn closes(&mut self) -> Option<bool> {
+        let closes = self.peek()? == b'}';
+        self.at += usize::from(closes);
+        Some(closes)
+    }
+
+    /// Steps over a comma (another member follows) or over the closing brace.
+    fn another(&mut self) -> Option<bool> {
+        match self.peek()? {
+            b',' => {
+                self.at += 1;
+                Some(true)
+            }
+            b'}' => {
+                self.at += 1;
+                Some(false)
+            }
+            _ => self.unexpected("a comma or a closing brace"),
+        }
+    }
+
+    fn expect(&mut self, wanted: u8, expected: &'static str) -> Option<()> {
+        if self.peek()? != wanted {
+            return self.unexpected(expected);
+        }
+        self.at += 1;
+        Some(())
+    }
+
+    /// The next byte that is not white space. `error` says that the object is not complete until
+    /// something else is wrong with it.
+    fn peek(&mut self) -> Option<u8> {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+        self.bytes.get(self.at).copied()
+    }
+
+    fn unexpected<T>(&mut self, expected: &'static str) -> Option<T> {
+        self.fail(HeaderError::Syntax {
+            expected,
+            at: self.at,
+        })
+    }
+
+    fn fail<T>(&mut self, error: HeaderError) -> Option<T> {
+        self.error = error;
+        None
     }
 }
 
-/// Position of the first quote or backslash at or after `at`, or the end.
-#[inline]
-fn find_stop(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*word);
-        let hits = bytes_equal(word, b'"') | bytes_equal(word, b'\\');
-        if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
+/// A language by name or by number.
+fn language(value: Value<'_>) -> Language {
+    match value.kind {
+        ValueKind::Text => Language::from_name(value.text.raw()),
+        _ => value
+            .text
+            .parse_i64()
+            .map_or(Language::Unknown, Language::from_code),
     }
-    let rest = bytes.get(at..).unwrap_or_default();
-    let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-    at + stop.unwrap_or(rest.len())
-}
-
-/// The top bit of the lowest byte of `word` that equals `byte` is set in the result; bits above it
-/// may be set by borrow.
-#[inline]
-fn bytes_equal(word: u64, byte: u8) -> u64 {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let differs = word ^ (LOW * u64::from(byte));
-    differs.wrapping_sub(LOW) & !differs & HIGH
 }
 
 /// Appends a JSON header with its members in the order fastjson writes them.
@@ -365,10 +525,10 @@ pub(super) fn encode(head: &Head<'_>, out: &mut Vec<u8>, ext: impl FnOnce(&mut E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::header::Text;
+    use crate::header::NoVisitor;
 
     fn header(json: &str) -> Result<Header<'_>, HeaderError> {
-        decode(json.as_bytes())
+        decode(json.as_bytes(), &mut NoVisitor)
     }
 
     #[test]
@@ -443,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_beyond_the_index_are_found_too() {
+    fn many_fields_are_found_and_nulls_among_them_skipped() {
         let fields: Vec<_> = (0..60)
             .map(|n| {
                 format!(
@@ -494,7 +654,7 @@ mod tests {
             HeaderError::Number("code")
         );
         assert_eq!(
-            decode(b"{\"a\":\"\xFF\"}").unwrap_err(),
+            Header::decode(HeaderKind::Json, b"{\"a\":\"\xFF\"}").unwrap_err(),
             HeaderError::NotUtf8 { at: 6 }
         );
         let deep = format!("{{\"a\":{}", "[".repeat(JSON_DEPTH_MAX + 1));

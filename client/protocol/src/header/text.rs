@@ -15,6 +15,7 @@ pub struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// Text without escapes.
+    #[inline(always)]
     pub fn plain(raw: &'a [u8]) -> Self {
         Self {
             raw,
@@ -22,6 +23,7 @@ impl<'a> Text<'a> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn new(raw: &'a [u8], escaped: bool) -> Self {
         Self { raw, escaped }
     }
@@ -29,7 +31,10 @@ impl<'a> Text<'a> {
     /// The text: borrowed unless it has escapes or is not UTF-8.
     pub fn to_cow(self) -> Cow<'a, str> {
         if !self.escaped {
-            return String::from_utf8_lossy(self.raw);
+            return match std::str::from_utf8(self.raw) {
+                Ok(text) => Cow::Borrowed(text),
+                Err(_) => String::from_utf8_lossy(self.raw),
+            };
         }
         let mut out = Vec::with_capacity(self.raw.len());
         self.append_to(&mut out);
@@ -38,19 +43,27 @@ impl<'a> Text<'a> {
 
     /// Appends the text to `out` as UTF-8. With a reused `out` nothing is allocated.
     pub fn append_to(self, out: &mut Vec<u8>) {
-        let mut rest = self.raw;
-        while let Some(at) = self.next_escape(rest) {
-            append_lossy(out, &rest[..at]);
-            rest = append_escape(out, &rest[at..]);
-        }
-        append_lossy(out, rest);
-    }
-
-    fn next_escape(self, rest: &[u8]) -> Option<usize> {
         if !self.escaped {
-            return None;
+            return append_lossy(out, self.raw);
         }
-        rest.iter().position(|byte| *byte == b'\\')
+        // Only JSON has escapes, and it was checked to be UTF-8.
+        out.reserve(self.raw.len());
+        let mut rest = self.raw;
+        while let Some(at) = find_backslash(rest) {
+            out.extend_from_slice(&rest[..at]);
+            rest = match rest[at..].first_chunk::<6>() {
+                Some(b"\\u0001") => {
+                    out.push(1);
+                    &rest[at + 6..]
+                }
+                Some(b"\\u0002") => {
+                    out.push(2);
+                    &rest[at + 6..]
+                }
+                _ => append_escape(out, &rest[at..]),
+            };
+        }
+        out.extend_from_slice(rest);
     }
 
     /// Most bytes that [`append_to`](Self::append_to) can append: three for each byte that is not
@@ -65,11 +78,16 @@ impl<'a> Text<'a> {
     }
 
     /// Java's `Integer.parseInt`: an optional sign and decimal digits, nothing else.
+    #[inline]
     pub fn parse_i32(self) -> Option<i32> {
-        i32::try_from(self.parse_i64()?).ok()
+        match self.raw {
+            [digit @ b'0'..=b'9'] => Some(i32::from(digit - b'0')),
+            _ => i32::try_from(self.parse_i64()?).ok(),
+        }
     }
 
     /// Java's `Long.parseLong`.
+    #[inline]
     pub fn parse_i64(self) -> Option<i64> {
         if self.escaped {
             return parse_decimal(self.to_cow().as_bytes());
@@ -78,13 +96,18 @@ impl<'a> Text<'a> {
     }
 
     /// Java's `Boolean.parseBoolean`: anything but "true", in any case, is false.
+    #[inline]
     pub fn parse_bool(self) -> bool {
         if self.escaped {
             return self.to_cow().eq_ignore_ascii_case("true");
         }
-        self.raw.eq_ignore_ascii_case(b"true")
+        self.raw.first_chunk::<4>().is_some_and(|word| {
+            self.raw.len() == 4
+                && u32::from_be_bytes(*word) | 0x2020_2020 == u32::from_be_bytes(*b"true")
+        })
     }
 
+    #[inline]
     pub(super) fn is(self, other: &[u8]) -> bool {
         if self.escaped {
             return self.to_cow().as_bytes() == other;
@@ -93,6 +116,7 @@ impl<'a> Text<'a> {
     }
 
     /// The bytes as they stand in the header, escapes included.
+    #[inline(always)]
     pub fn raw(self) -> &'a [u8] {
         self.raw
     }
@@ -148,6 +172,7 @@ impl fmt::Display for Text<'_> {
 }
 
 /// Decimal digits with an optional sign, in the range of `i64`.
+#[inline]
 pub(super) fn parse_decimal(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
@@ -157,19 +182,59 @@ pub(super) fn parse_decimal(text: &[u8]) -> Option<i64> {
     if digits.is_empty() {
         return None;
     }
-    if digits.len() <= 18 {
-        // 18 digits cannot overflow.
-        let mut value = 0i64;
-        for digit in digits {
-            let digit = digit.wrapping_sub(b'0');
-            if digit > 9 {
-                return None;
-            }
-            value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
-        }
-        return Some(if negative { -value } else { value });
+    if digits.len() > 18 {
+        return std::str::from_utf8(text).ok()?.parse().ok();
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    // 18 digits cannot overflow.
+    let mut value = 0i64;
+    let mut rest = digits;
+    while let Some((eight, tail)) = rest.split_first_chunk::<8>() {
+        value = value
+            .wrapping_mul(100_000_000)
+            .wrapping_add(eight_digits(*eight)?);
+        rest = tail;
+    }
+    for digit in rest {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
+    }
+    Some(if negative { -value } else { value })
+}
+
+/// The number that eight digits make: pairs, then fours, then all eight are combined, each in one
+/// multiplication.
+#[inline]
+fn eight_digits(digits: [u8; 8]) -> Option<i64> {
+    let word = u64::from_le_bytes(digits);
+    let low = word.wrapping_sub(0x3030_3030_3030_3030);
+    let above_nine = word.wrapping_add(0x4646_4646_4646_4646);
+    if (low | above_nine) & 0x8080_8080_8080_8080 != 0 {
+        return None;
+    }
+    let pairs = low.wrapping_mul(10).wrapping_add(low >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
+    let eight = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xFFFF_FFFF;
+    Some(eight.cast_signed())
+}
+
+/// Position of the first backslash; eight bytes are looked at together.
+#[inline(always)]
+fn find_backslash(bytes: &[u8]) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ LOW.wrapping_mul(u64::from(b'\\'));
+        // The lowest byte that is zero borrows first; what it borrows from lies above it.
+        let hits = differs.wrapping_sub(LOW) & !differs & (LOW << 7);
+        if hits != 0 {
+            return Some(8 * number + (hits.trailing_zeros() / 8) as usize);
+        }
+    }
+    let at = tail.iter().position(|byte| *byte == b'\\')?;
+    Some(8 * words.len() + at)
 }
 
 fn append_lossy(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -291,6 +356,25 @@ mod tests {
             (i64("-9223372036854775808"), i64("9223372036854775808")),
             (Some(i64::MIN), None)
         );
+        for text in [
+            "1795160776462",
+            "12345678",
+            "-99999999",
+            "1234567890123456",
+            "000000000000000001",
+        ] {
+            assert_eq!(i64(text), text.parse().ok(), "{text}");
+        }
+        for text in [
+            "1234567x",
+            "x2345678",
+            "1234:678",
+            "12345/78",
+            "1234567\u{e9}",
+            "--345678",
+        ] {
+            assert_eq!(i64(text), None, "{text}");
+        }
         assert!(Text::from("TrUe").parse_bool() && !Text::from("1").parse_bool());
     }
 
