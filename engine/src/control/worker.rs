@@ -237,6 +237,8 @@ impl<D: Disk, W: Wake> Worker<D, W> {
                     Err(error) => self.retry_later(error, Request::WriteIndex(index)),
                 }
             }
+            // Retired while its rebuilding was put off.
+            Request::RebuildIndex(segment) if segment < self.oldest => {}
             Request::RebuildIndex(segment) => match self.rebuild(segment).await {
                 Ok(open) => self.index_written(open),
                 Err(error) => self.retry_later(error, Request::RebuildIndex(segment)),

@@ -72,7 +72,7 @@ struct Whole<'a> {
 impl Replay {
     /// From a state file (or nothing) that reflects the log below `start`.
     pub fn new(mut loaded: LoadedState, start: LogOffset) -> Self {
-        let tables = Tables {
+        let mut tables = Tables {
             queues: take_rows(&mut loaded.queues, |row| (row.queue, row)),
             group_names: take_rows(&mut loaded.group_names, |row| (row.group, row.name)),
             offsets: take_rows(&mut loaded.offsets, |row| {
@@ -82,6 +82,7 @@ impl Replay {
             groups: take_rows(&mut loaded.groups, |row| (row.name.clone(), row)),
             counters: loaded.counters,
         };
+        tables.count_groups();
         Self {
             start,
             tables,
@@ -498,6 +499,17 @@ impl Tables {
         }
     }
 
+    /// A state file may hold an offset of a group whose number had not reached the log: that number must
+    /// not go to another group, which would inherit the offset.
+    fn count_groups(&mut self) {
+        let named = self.group_names.keys().copied();
+        let groups = named.chain(self.offsets.keys().map(|key| key.1));
+        let newest = groups.max();
+        if let Some(newest) = newest {
+            self.counters.count_group(newest);
+        }
+    }
+
     /// No offset without its queue and its group's name, and none beyond the queue's end.
     fn into_state(self) -> ShardState {
         let queues = &self.queues;
@@ -552,4 +564,25 @@ impl Counters {
 
 fn take_rows<R, K: Ord, V>(rows: &mut Vec<R>, split: impl Fn(R) -> (K, V)) -> BTreeMap<K, V> {
     std::mem::take(rows).into_iter().map(split).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_group_that_never_reached_the_log_is_not_given_away() {
+        let offset = OffsetRow {
+            queue: QueueNumber(1),
+            group: GroupNumber(9),
+            offset: 5,
+        };
+        let loaded = LoadedState {
+            offsets: vec![offset],
+            ..LoadedState::default()
+        };
+        let (state, _, _) = Replay::new(loaded, LogOffset(0)).finish();
+        assert!(state.offsets.is_empty());
+        assert!(state.counters.next_group > GroupNumber(9));
+    }
 }

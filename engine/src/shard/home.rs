@@ -134,6 +134,10 @@ impl<I: Io> Shard<I> {
 
     /// Any shard: forgets the queues of a deleted topic.
     pub fn drop_topic_queues(&mut self, topic: TopicId) {
+        // Nothing may come before the record that the run begins with.
+        if self.may_append().is_err() {
+            return;
+        }
         for queue in self.queues.select(|queue| queue.topic == topic) {
             // Without room for the record the queue stays until the next start reconciles it.
             if self.control(&ControlRecord::QueueDelete { queue }).is_err() {

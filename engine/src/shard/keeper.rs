@@ -66,8 +66,10 @@ struct ManifestFile {
     writing: bool,
     /// Changed since the write in flight was submitted, or with none in flight.
     dirty: bool,
-    /// State generations that the manifest no longer names once it is written.
+    /// State generations that the content no longer names.
     dropped: Vec<u64>,
+    /// Those that the write in flight leaves out: no slot needs them once it is durable.
+    dropping: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -104,6 +106,7 @@ impl Keeper {
                 writing: false,
                 dirty: false,
                 dropped: Vec::new(),
+                dropping: Vec::new(),
             },
             witness: WitnessFile {
                 sequence: witness_sequence,
@@ -175,6 +178,7 @@ impl Keeper {
         manifest.sequence = sequence;
         manifest.dirty = false;
         manifest.writing = true;
+        manifest.dropping.append(&mut manifest.dropped);
         let position = Manifest::position(sequence);
         let token = Operation::Manifest.token(sequence);
         io.write_durable(manifest.file, position, Bytes::from_owner(slot), token);
@@ -183,7 +187,7 @@ impl Keeper {
     /// The manifest is durable: the state generations that no slot needs any more.
     pub(super) fn manifest_written(&mut self, result: io::Result<usize>) -> io::Result<Vec<u64>> {
         self.manifest.writing = false;
-        result.map(|_| std::mem::take(&mut self.manifest.dropped))
+        result.map(|_| std::mem::take(&mut self.manifest.dropping))
     }
 
     /// Whether the manifest on disk is the one in memory.

@@ -433,8 +433,10 @@ impl<I: Io> Shard<I> {
                 Some(QueueMinimum { queue, offset })
             });
             let record = minimum_list(moved, &mut scratch);
-            if Self::control_in(&mut self.log, &record, self.now).is_err() {
-                // Without room for the record the segment stays, and is tried again.
+            let logged = Self::control_in(&mut self.log, &record, self.now);
+            // Without room for the record the segment stays, and is tried again. Only on a disk without
+            // any space it goes: nothing else would ever make room.
+            if logged.is_err() && !self.log.no_space {
                 self.keeper.retiring = None;
                 break;
             }

@@ -123,6 +123,11 @@ impl Desk {
         &mut self.thread.service.shard
     }
 
+    /// A turn, as follows any call in a real service: what the shard wants to do later has its deadline.
+    pub fn nudge(&mut self) {
+        self.thread.turn();
+    }
+
     /// One step of the world.
     pub fn step(&mut self) {
         match self.world.step() {
@@ -202,6 +207,18 @@ impl Desk {
         let stored = |event: &Event| matches!(event, Event::Stored { ticket: of } if *of == ticket);
         self.event("the ack", stored);
         Ok(appended)
+    }
+
+    /// Appends a record as [`Desk::append`] does, or says why not; waits for nothing.
+    pub fn begin_append(
+        &mut self,
+        queue: QueueNumber,
+        mark: u64,
+        len: usize,
+    ) -> Result<Appended, Refused> {
+        let body = body(mark, len);
+        let parts = parts(&body, &[]);
+        self.shard().append(queue, &parts, mark + 1_000_000)
     }
 
     /// Pulls until the answer is not "busy".
