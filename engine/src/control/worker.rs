@@ -165,8 +165,10 @@ impl<D: Disk, W: Wake> Worker<D, W> {
     }
 
     fn is_done(&self) -> bool {
-        let quiet = self.requests.is_empty() && self.replies.is_empty();
-        (self.stopping && quiet) || self.link.is_abandoned()
+        // What was asked before the end is still done.
+        let gone = self.link.is_abandoned();
+        let told = self.replies.is_empty() || gone;
+        (self.stopping || gone) && self.requests.is_empty() && told
     }
 
     fn take_requests(&mut self) {

@@ -72,3 +72,35 @@ fn an_empty_store_opens_again_and_again() {
     assert!(segments <= 6, "{segments}");
     assert_eq!(store.send("orders", 0, b"first").queue_offset, 0);
 }
+
+#[test]
+fn several_blocks_in_flight_are_acknowledged_in_order_and_survive_power_cuts() {
+    for seed in 200..220 {
+        let mut config = small_config();
+        config.blocks_in_flight = 4;
+        let mut store = Store::new(seed, config);
+        let mut acked = 0;
+        for number in 0..120 {
+            let (shard, queue) = store.queue("orders", 0);
+            store.append("orders", 0, &body(number)).unwrap();
+            // One turn: a block of its own for every few records.
+            for _ in 0..seed % 5 {
+                store.world.step();
+            }
+            store.pass_ms(u64::from(number % 11 == 0));
+            acked = store.shard(shard).offsets(queue).max;
+        }
+        let mut store = store.cut_and_open();
+        let bodies = store.bodies("orders", 0);
+        assert!(
+            bodies.len() as u64 >= acked,
+            "seed {seed}: {} of {acked}",
+            bodies.len()
+        );
+        let expected: Vec<_> = (0..bodies.len() as u32).map(body).collect();
+        assert!(bodies == expected, "seed {seed}");
+        store.send("orders", 0, b"next");
+        let store = store.stop_and_open();
+        assert!(store.reports[0].damage.is_empty(), "seed {seed}");
+    }
+}
