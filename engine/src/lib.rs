@@ -18,6 +18,7 @@ pub mod limits;
 mod little_endian;
 pub mod log;
 pub mod manifest;
+pub mod metrics;
 pub mod placement;
 pub mod pull;
 pub mod queue;
@@ -36,11 +37,12 @@ pub use embedded::Embedded;
 pub use engine::{Engine, Running, ShardContext};
 pub use error::{Error, Refused};
 pub use log::retention::{Hours, Policy};
+pub use metrics::ShardStatus;
 pub use pull::{
     Boundary, Event, OffsetOutcome, PullOutcome, PullRequest, PullResult, PullStatus, TagFilter,
     Ticket, ViewOutcome,
 };
-pub use shard::{Appended, AppendedBatch, Shard, ShardPace, ShardStatus};
+pub use shard::{Appended, AppendedBatch, Shard, ShardPace};
 pub use types::{
     LogOffset, Offsets, PhysicalOffset, QueueNumber, SegmentNumber, ShardIndex, TopicId,
 };

@@ -33,6 +33,7 @@ use crate::index::IndexSet;
 use crate::limits::CONTROL_LOOK_NS;
 use crate::log::CommitLog;
 use crate::log::retention::Retention;
+use crate::metrics::{Counters, ShardStatus};
 use crate::pull::{Event, Ticket};
 use crate::queue::offsets::GroupOffsets;
 use crate::queue::table::Queues;
@@ -80,15 +81,6 @@ enum Phase {
     Failed,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Counters {
-    records: u64,
-    blocks: u64,
-    refused_busy: u64,
-    refused_full: u64,
-    damaged: u64,
-}
-
 /// The place of an appended record. Not to be shown to anyone before [`Event::Stored`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -120,37 +112,6 @@ pub struct ShardPace {
     pub stopped: bool,
     /// A write or flush has failed: fail all waiters, then end the process with exit code 70.
     pub failed: bool,
-}
-
-/// A reading of a shard's state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShardStatus {
-    /// End of what is appended, in the shard's log.
-    pub appended: u64,
-    /// End of what the device has taken.
-    pub written: u64,
-    /// End of what survives a power cut.
-    pub durable: u64,
-    /// Log segments kept.
-    pub segments: u32,
-    /// Segments prepared ahead of the head.
-    pub segments_ahead: u32,
-    /// Indexes of full segments that are not on disk yet.
-    pub indexes_waiting: u32,
-    /// Checkpoints published since the start.
-    pub checkpoints: u64,
-    /// Queues.
-    pub queues: u32,
-    /// Records appended since the start.
-    pub records: u64,
-    /// Commit blocks written since the start.
-    pub blocks: u64,
-    /// Appends refused because a bound was reached.
-    pub refused_busy: u64,
-    /// Appends refused for want of space.
-    pub refused_full: u64,
-    /// Records whose checksum failed when they were read.
-    pub damaged: u64,
 }
 
 impl<I: Io> Shard<I> {

@@ -43,6 +43,8 @@ struct Gathered {
 #[derive(Debug)]
 struct Slice {
     block: Bytes,
+    /// Where in the log `block` begins, if it is a block of the hot tail: those need no check.
+    hot: Option<LogOffset>,
     start: usize,
     end: usize,
 }
@@ -105,9 +107,8 @@ impl PullTask {
 
 impl Gathered {
     /// Adds the record at `start..end` of `block`; neighbours share a slice.
-    fn push(&mut self, block: &Bytes, start: usize, end: usize) {
-        self.count += 1;
-        self.bytes += (end - start) as u32;
+    fn push(&mut self, hot: Option<LogOffset>, block: &Bytes, start: usize, end: usize) {
+        self.took(end - start);
         if let Some(slice) = &mut self.growing
             && slice.end == start
             && slice.block.as_ptr() == block.as_ptr()
@@ -118,9 +119,30 @@ impl Gathered {
         self.cut();
         self.growing = Some(Slice {
             block: block.clone(),
+            hot,
             start,
             end,
         });
+    }
+
+    /// Adds the record at `place` if it follows the one before it in the same block: the usual case, and
+    /// it needs no search for the block.
+    fn push_next(&mut self, place: LogOffset, len: usize) -> bool {
+        let Some(slice) = &mut self.growing else {
+            return false;
+        };
+        let next = slice.hot.map(|base| base.plus(slice.end as u64));
+        if next != Some(place) || slice.end + len > slice.block.len() {
+            return false;
+        }
+        slice.end += len;
+        self.took(len);
+        true
+    }
+
+    fn took(&mut self, len: usize) {
+        self.count += 1;
+        self.bytes += len as u32;
     }
 
     fn cut(&mut self) {
@@ -303,19 +325,23 @@ impl<I: Io> Shard<I> {
         if !task.has_room_for(&entry) {
             return Scanned::Full;
         }
-        if let Some((at, block)) = self.log.hot_block(place) {
-            let start = (place.0 - at.0) as usize;
-            task.found.push(block, start, start + entry.size as usize);
+        let size = entry.size as usize;
+        if task.found.push_next(place, size) {
             return Scanned::Next;
         }
-        match self.cold.window_at(place, entry.size as usize) {
+        if let Some((at, block)) = self.log.hot_block(place) {
+            let start = (place.0 - at.0) as usize;
+            task.found.push(Some(at), block, start, start + size);
+            return Scanned::Next;
+        }
+        match self.cold.window_at(place, size) {
             None => Scanned::Missing,
             Some((window, start)) => {
-                let end = start + entry.size as usize;
+                let end = start + size;
                 if record_crc(&window[start..end]) != entry.crc32c {
                     return Scanned::Damaged(place);
                 }
-                task.found.push(window, start, end);
+                task.found.push(None, window, start, end);
                 Scanned::Next
             }
         }
@@ -399,9 +425,9 @@ mod tests {
     fn neighbours_in_a_block_share_a_slice() {
         let block = Bytes::from(vec![7; 100]);
         let mut found = Gathered::default();
-        found.push(&block, 10, 20);
-        found.push(&block, 20, 50);
-        found.push(&block, 60, 70);
+        found.push(Some(LogOffset(0)), &block, 10, 20);
+        assert!(found.push_next(LogOffset(20), 30) && !found.push_next(LogOffset(60), 10));
+        found.push(Some(LogOffset(0)), &block, 60, 70);
         found.cut();
         let lengths: Vec<_> = found.records.iter().map(Bytes::len).collect();
         assert_eq!((lengths, found.count, found.bytes), (vec![40, 10], 3, 50));

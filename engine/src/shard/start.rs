@@ -27,7 +27,8 @@ use crate::waiters::Waiters;
 use super::cold::Cold;
 use super::home::Home;
 use super::keeper::Keeper;
-use super::{Counters, Phase, Shard};
+use super::{Phase, Shard};
+use crate::metrics::Counters;
 
 /// What of the configuration a shard goes by.
 #[derive(Clone, Copy, Debug)]

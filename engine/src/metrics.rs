@@ -1,0 +1,42 @@
+//! What a shard counts, and a reading of its state: taken by whoever asks, never shared.
+
+/// Counted since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) records: u64,
+    pub(crate) blocks: u64,
+    pub(crate) refused_busy: u64,
+    pub(crate) refused_full: u64,
+    pub(crate) damaged: u64,
+}
+
+/// A reading of a shard's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardStatus {
+    /// End of what is appended, in the shard's log.
+    pub appended: u64,
+    /// End of what the device has taken.
+    pub written: u64,
+    /// End of what survives a power cut.
+    pub durable: u64,
+    /// Log segments kept.
+    pub segments: u32,
+    /// Segments prepared ahead of the head.
+    pub segments_ahead: u32,
+    /// Indexes of full segments that are not on disk yet.
+    pub indexes_waiting: u32,
+    /// Checkpoints published since the start.
+    pub checkpoints: u64,
+    /// Queues.
+    pub queues: u32,
+    /// Records appended since the start.
+    pub records: u64,
+    /// Commit blocks written since the start.
+    pub blocks: u64,
+    /// Appends refused because a bound was reached.
+    pub refused_busy: u64,
+    /// Appends refused for want of space.
+    pub refused_full: u64,
+    /// Records whose checksum failed when they were read.
+    pub damaged: u64,
+}
