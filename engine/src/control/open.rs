@@ -94,15 +94,20 @@ async fn lock_folder<D: Disk>(disk: &D, config: &Config) -> Result<D::File, Erro
     let path = config.folder.join(LOCK_FILE);
     let file = disk.open(&path, OpenMode::CreateOrTruncate).await;
     let file = file.map_err(Error::io("open", &path))?;
+    lock(disk, &file, &path, config.lock_wait).await?;
+    Ok(file)
+}
+
+async fn lock<D: Disk>(disk: &D, file: &D::File, path: &Path, wait: Duration) -> Result<(), Error> {
     let mut waited = Duration::ZERO;
-    while !disk.try_lock(&file).map_err(Error::io("lock", &path))? {
-        if waited >= config.lock_wait {
-            return Err(Error::Locked { path });
+    while !disk.try_lock(file).map_err(Error::io("lock", path))? {
+        if waited >= wait {
+            return Err(Error::Locked { path: path.into() });
         }
         disk.pause(LOCK_PAUSE).await;
         waited += LOCK_PAUSE;
     }
-    Ok(file)
+    Ok(())
 }
 
 fn check_shards(store: Store, config: &Config) -> Result<Store, Error> {
@@ -288,7 +293,7 @@ async fn start_segment<D: Disk>(
     let path = folder.segment(segment.number);
     let file = match segment.file {
         Some(file) => file,
-        None => open_segment(disk, &path).await?,
+        None => open_segment(disk, &path, folder.lock_wait).await?,
     };
     let size = folder.identity.segment_bytes;
     Ok(StartSegment {
@@ -300,12 +305,14 @@ async fn start_segment<D: Disk>(
     })
 }
 
-async fn open_segment<D: Disk>(disk: &D, path: &Path) -> Result<D::File, Error> {
+/// A killed process may hold its lock until its reads are done.
+async fn open_segment<D: Disk>(
+    disk: &D,
+    path: &Path,
+    lock_wait: Duration,
+) -> Result<D::File, Error> {
     let file = disk.open(path, OpenMode::Existing).await;
     let file = file.map_err(Error::io("open", path))?;
-    if disk.try_lock(&file).map_err(Error::io("lock", path))? {
-        Ok(file)
-    } else {
-        Err(Error::Locked { path: path.into() })
-    }
+    lock(disk, &file, path, lock_wait).await?;
+    Ok(file)
 }
