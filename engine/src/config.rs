@@ -48,6 +48,9 @@ pub struct Config {
     pub block_bytes: usize,
     /// Log bytes after which a checkpoint is due (four times the state file if that is more).
     pub checkpoint_bytes: u64,
+    /// At start, queues of topics that the home shard does not know are deleted. For users who keep their
+    /// topics with [`crate::Shard::put_topic`].
+    pub reconcile_topics: bool,
     /// How long to wait for a data folder that another process holds.
     pub lock_wait: Duration,
     /// Whether shard threads are pinned to cores.
@@ -68,6 +71,7 @@ impl Config {
             blocks_in_flight: 1,
             block_bytes: BLOCK_BYTES_MAX,
             checkpoint_bytes: CHECKPOINT_LOG_BYTES,
+            reconcile_topics: false,
             lock_wait: Duration::from_secs(30),
             pin_threads: true,
         }

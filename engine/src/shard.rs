@@ -66,6 +66,8 @@ pub struct Shard<I: Io> {
     retention: Retention,
     /// Queues whose waiting pulls have something to look at.
     woken: Vec<QueueNumber>,
+    /// Topics found dead at start.
+    dead_topics: Vec<TopicId>,
     /// Where a failure is reported for the process to end.
     failure: Option<Arc<OnceLock<Error>>>,
     /// Memory of lists that are laid out for control records.

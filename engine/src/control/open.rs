@@ -1,6 +1,7 @@
 //! Opening a store: store file, locks, index segments, recovery; for every shard what its thread and its
 //! control plane begin with. Only over [`Disk`]: no threads, no clock, no randomness of its own.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::recovery::{
 };
 use crate::shard::{Settings, ShardStart, StartSegment};
 use crate::store::Store;
-use crate::types::{SegmentNumber, ShardIndex};
+use crate::types::{SegmentNumber, ShardIndex, TopicId};
 
 /// What chance and the machine decide for a store; given from outside so that a simulation repeats it.
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +80,30 @@ pub async fn open_store<D: Disk>(
         let shard = ShardIndex(number);
         shards.push(open_one(disk, config, &store, shard, &chance).await?);
     }
+    if config.reconcile_topics {
+        reconcile(&mut shards);
+    }
     Ok(OpenedStore {
         store,
         shards,
         lock,
     })
+}
+
+/// The home shard's log alone decides which topics exist. When it is damaged it does not: then nothing is
+/// deleted, because a topic may be what was lost.
+fn reconcile<D: Disk>(shards: &mut [OpenedShard<D>]) {
+    let Some(home) = shards.first() else { return };
+    if !home.report.damage.is_empty() || home.start.head.read_only {
+        return;
+    }
+    let topics = home.start.state.topics.iter();
+    let alive: BTreeSet<TopicId> = topics.map(|row| row.topic).collect();
+    for shard in shards {
+        let queues = shard.start.state.queues.iter();
+        let topics: BTreeSet<TopicId> = queues.map(|row| row.topic).collect();
+        shard.start.dead_topics = topics.difference(&alive).copied().collect();
+    }
 }
 
 const LOCK_FILE: &str = "lock";
@@ -254,6 +274,7 @@ async fn assemble<D: Disk>(
         indexes: recovered.indexes,
         index_segments,
         state: recovered.state,
+        dead_topics: Vec::new(),
         next_generation: recovered.next_generation,
         manifest_file: handle(&recovered.manifest_file, folder.manifest())?,
         manifest: recovered.manifest,

@@ -149,20 +149,6 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Any shard, at start: forgets the queues of topics that the home shard does not know.
-    pub fn reconcile(&mut self, is_alive: impl Fn(TopicId) -> bool) {
-        let mut dead: Vec<TopicId> = Vec::new();
-        self.queues.select(|queue| {
-            if !is_alive(queue.topic) && !dead.contains(&queue.topic) {
-                dead.push(queue.topic);
-            }
-            false
-        });
-        for topic in dead {
-            self.drop_topic_queues(topic);
-        }
-    }
-
     fn change(
         &mut self,
         record: &ControlRecord<'_>,

@@ -21,7 +21,7 @@ use crate::queue::ActiveIndex;
 use crate::queue::offsets::GroupOffsets;
 use crate::queue::table::{Queue, Queues};
 use crate::recovery::{LogHead, ShardState};
-use crate::types::{SegmentNumber, ShardIndex};
+use crate::types::{SegmentNumber, ShardIndex, TopicId};
 use crate::waiters::Waiters;
 
 use super::cold::Cold;
@@ -103,6 +103,8 @@ pub struct ShardStart<F> {
     pub index_segments: Vec<OpenSegment<F>>,
     /// Queues, offsets, topics, groups.
     pub state: ShardState,
+    /// Topics that exist no more: their queues are forgotten once the run has begun.
+    pub dead_topics: Vec<TopicId>,
     /// The number of the next state file.
     pub next_generation: u64,
     /// The manifest as it is on disk.
@@ -174,6 +176,7 @@ impl<I: Io> Shard<I> {
             read_only: head.read_only,
             counters: Counters::default(),
             retention: Retention::new(start.settings.retention),
+            dead_topics: start.dead_topics,
             woken: Vec::new(),
             failure: None,
             scratch: Vec::new(),
@@ -242,6 +245,9 @@ impl<I: Io> Shard<I> {
             let record = ControlRecord::RunStart(run);
             if self.control(&record).is_ok() {
                 self.keeper.run_begun();
+                for topic in std::mem::take(&mut self.dead_topics) {
+                    self.drop_topic_queues(topic);
+                }
             }
         }
     }

@@ -36,6 +36,7 @@ fn engine_config(settings: &StoreConfig) -> Config {
     config.blocks_in_flight = settings.blocks_in_flight;
     config.lock_wait = settings.lock_wait;
     config.pin_threads = settings.pin_threads;
+    config.reconcile_topics = true;
     config
 }
 
