@@ -1,6 +1,8 @@
 //! Every bound of the server, in one place. At a bound the peer is refused or slowed, never served
 //! from memory that grows.
 
+use std::time::Duration;
+
 /// Longest topic name, in bytes (`TopicValidator.TOPIC_MAX_LENGTH`).
 pub const TOPIC_NAME_BYTES_MAX: usize = 127;
 /// Longest `%RETRY%` or `%DLQ%` topic name, in bytes.
@@ -60,6 +62,10 @@ pub const NAME_SERVER_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const REGISTRATION_TOPICS_MAX: usize = 20_000;
 /// Log lines that wait to be written; more are counted only.
 pub const LOG_LINES_MAX: usize = 4096;
+/// How long a busy port is waited for at the start.
+pub const LISTEN_PATIENCE: Duration = Duration::from_secs(3);
+/// Between two tries.
+pub const LISTEN_PAUSE: Duration = Duration::from_millis(5);
 /// Connections the kernel keeps for us until they are accepted.
 pub const LISTEN_BACKLOG: i32 = 1024;
 /// Longest configuration file, in bytes.

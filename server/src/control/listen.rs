@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::limits::LISTEN_BACKLOG;
+use crate::limits::{LISTEN_BACKLOG, LISTEN_PATIENCE, LISTEN_PAUSE};
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +48,27 @@ pub enum ListenError {
 }
 
 /// Binds and listens. `setting` names where the port was chosen. The port is shared with nobody.
+///
+/// The kernel takes a ring down after its process is gone, and its sockets with it: a broker that
+/// was killed and is started again finds its port busy for a moment, and waits for that long.
 pub fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, ListenError> {
-    bind(address).map_err(|source| match source.kind() {
+    listen_within(address, setting, LISTEN_PATIENCE)
+}
+
+fn listen_within(
+    address: SocketAddr,
+    setting: &'static str,
+    patience: Duration,
+) -> Result<TcpListener, ListenError> {
+    let until = Instant::now() + patience;
+    let mut bound = bind(address);
+    while matches!(&bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse)
+        && Instant::now() < until
+    {
+        std::thread::sleep(LISTEN_PAUSE);
+        bound = bind(address);
+    }
+    bound.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse { address, setting },
         io::ErrorKind::PermissionDenied => ListenError::Permission { address, setting },
         io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress { address },
@@ -81,7 +101,7 @@ mod tests {
     fn a_busy_port_is_an_error_that_says_what_to_do() {
         let first = listen(loopback(0), "listenPort").unwrap();
         let address = first.local_addr().unwrap();
-        let error = listen(address, "listenPort").unwrap_err();
+        let error = listen_within(address, "listenPort", Duration::ZERO).unwrap_err();
         assert!(matches!(error, ListenError::InUse { .. }));
         assert!(
             error
@@ -90,6 +110,15 @@ mod tests {
         );
         drop(first);
         listen(address, "listenPort").unwrap();
+    }
+
+    #[test]
+    fn a_port_that_is_given_up_soon_is_waited_for() {
+        let first = listen(loopback(0), "listenPort").unwrap();
+        let address = first.local_addr().unwrap();
+        let waiting = std::thread::spawn(move || listen(address, "listenPort").is_ok());
+        drop(first);
+        assert!(waiting.join().unwrap());
     }
 
     #[test]
