@@ -130,6 +130,11 @@ impl<I: Io> Shard<I> {
             Reply::NoSpace => self.log.no_space = true,
             Reply::IndexWritten { segment, index } => {
                 let file = io.adopt_file(index.file)?;
+                if self.log.segments.get_mut(segment).is_none() {
+                    // Rebuilt while its segment retired.
+                    io.release_file(file);
+                    return Ok(());
+                }
                 let old = self.indexes.insert(OpenSegment::new(index.header, file));
                 if let Some(old) = old {
                     io.release_file(old);
