@@ -115,6 +115,12 @@ impl Error {
         }
     }
 
+    /// Whether a file operation failed for want of space.
+    pub fn is_out_of_space(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, Self::Io { source, .. } if full.contains(&source.kind()))
+    }
+
     /// Exit code for a process that ends with this error: 70 when the disk is no longer to be
     /// trusted, 1 otherwise.
     pub fn exit_code(&self) -> u8 {

@@ -57,6 +57,11 @@ pub enum Reply<F> {
         /// Bytes from its start that are ready.
         prepared: u64,
     },
+    /// A write or flush of a segment that the shard writes to has failed: nothing on it can be trusted.
+    Untrusted {
+        /// The segment.
+        segment: SegmentNumber,
+    },
     /// No space for a segment; a later [`Reply::Segment`] takes it back.
     NoSpace,
     /// The index segment is on disk and open.

@@ -146,12 +146,21 @@ impl<D: Disk> SegmentFiles<D> {
         &mut self,
         preparation: Preparation<D::File>,
     ) -> Option<Preparation<D::File>> {
-        if preparation.spare.is_none() && preparation.flushed > 0 {
+        if preparation.is_with_shard() {
             return Some(preparation);
         }
         let Preparation {
-            file, path, spare, ..
+            file,
+            path,
+            spare,
+            number,
+            ..
         } = preparation;
+        // A former run may have prepared segments behind this one: they go first, because a log with a
+        // gap in it does not open.
+        if spare.is_none() && self.remove_behind(number).await.is_err() {
+            return None;
+        }
         // Nothing depends on it: what cannot be removed now is found at the next start.
         let _ = self.disk.set_len(&file, 0).await;
         drop(file);
@@ -161,6 +170,20 @@ impl<D: Disk> SegmentFiles<D> {
             self.spares.remove(&spare);
         }
         None
+    }
+
+    /// Removes what is prepared behind a segment, the last one first.
+    async fn remove_behind(&self, number: SegmentNumber) -> Result<(), Error> {
+        let names = self.disk.list(&self.folder).await;
+        let mut names = names.map_err(Error::io("list", &self.folder))?;
+        let last = format!("{number}.log");
+        names.retain(|name| name.len() == last.len() && *name > last);
+        for name in names.iter().rev() {
+            let path = self.folder.join(name);
+            let removed = self.disk.remove(&path).await;
+            removed.map_err(Error::io("remove", path))?;
+        }
+        Ok(())
     }
 
     /// Takes the file of a retired segment in, to be used again, or removes it.
@@ -282,6 +305,11 @@ impl<F> Preparation<F> {
     /// Whose file it will be.
     pub fn number(&self) -> SegmentNumber {
         self.number
+    }
+
+    /// Whether the shard writes to it already.
+    pub fn is_with_shard(&self) -> bool {
+        self.spare.is_none() && self.flushed > 0
     }
 
     /// Whether nothing is left to do.

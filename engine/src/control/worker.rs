@@ -408,6 +408,14 @@ impl<D: Disk, W: Wake> Worker<D, W> {
                 true
             }
             Err(error) => {
+                if preparation.is_with_shard() && !error.is_out_of_space() {
+                    // A flush of the shard's own might now say that all is well.
+                    let segment = preparation.number();
+                    tracing::error!(%error, %segment, "a file that the shard writes to has failed");
+                    self.replies.push_back(Reply::Untrusted { segment });
+                    self.until = self.next;
+                    return true;
+                }
                 self.preparation = self.segments.abandon(preparation).await;
                 self.starve(&error);
                 false

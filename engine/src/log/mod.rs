@@ -256,7 +256,8 @@ impl CommitLog {
         let seal = self
             .commit
             .opened()
-            .filter(|open| !open.pressing)
+            // With all places taken, a completion comes before any deadline.
+            .filter(|open| !open.pressing && self.commit.in_flight() < self.blocks_in_flight)
             .map(|open| open.opened_ns.saturating_add(CONTROL_SEAL_NS));
         let flush = match self.flushing {
             None => self.unflushed.front().map(|u| u.since_ns + ASYNC_FLUSH_NS),

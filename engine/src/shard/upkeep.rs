@@ -30,7 +30,7 @@ impl<I: Io> Shard<I> {
         self.link.flush();
         while let Some(reply) = self.link.reply() {
             if let Err(error) = self.reply(io, reply) {
-                tracing::error!(shard = self.index.0, %error, "the ring cannot take a file over");
+                tracing::error!(shard = self.index.0, %error, "the shard stops");
                 self.tell_failed(&error);
                 return;
             }
@@ -126,6 +126,10 @@ impl<I: Io> Shard<I> {
                 if let Some(segment) = self.log.segments.get_mut(number) {
                     segment.prepared = prepared;
                 }
+            }
+            Reply::Untrusted { segment } => {
+                let text = format!("zeroing segment {segment} ahead of its head failed");
+                return Err(io::Error::other(text));
             }
             Reply::NoSpace => self.log.no_space = true,
             Reply::IndexWritten { segment, index } => {

@@ -66,6 +66,7 @@ pub fn start(
     let mut threads = Vec::new();
     let mut control = Vec::new();
     for opened in opened.shards {
+        world.note(6, &format!("recovered {:?}", opened.report));
         let mut io = world.io(process);
         let shard = Shard::new(opened.start, &mut io).expect("a simulated io takes every file");
         let disk = world.disk(process);

@@ -395,13 +395,17 @@ impl Oracle {
         match status {
             PullStatus::Damaged { .. } => {
                 self.stats.damaged += 1;
-                let held = self.queues[&key].held.get(&request.offset).copied();
-                let excused = held.is_some_and(|held| self.excused(key, &held));
-                let excused = excused || self.rules.read_errors;
+                // The damaged record is at `next`, or was left behind for good.
+                self.skip_filtered(key, request, request.offset, result.next);
+                let held = &self.queues[&key].held;
+                let mut passed = held.range(request.offset..=result.next);
+                let excused = passed.any(|(_, held)| self.excused(key, held));
                 assert!(
-                    excused,
-                    "I-01: {key:?} offset {} is damaged",
-                    request.offset
+                    excused || self.rules.read_errors,
+                    "I-01: {key:?} offset {} is {status:?}, next {}; damage {:?}",
+                    request.offset,
+                    result.next,
+                    self.damage
                 );
             }
             PullStatus::NoNew | PullStatus::BeyondMax | PullStatus::Empty => assert!(

@@ -16,6 +16,8 @@ use super::worker::{Answer, Command, Shared, Worker};
 
 /// Steps after which something that must end has not ended.
 const STEPS_MAX: u64 = 3_000_000;
+/// Turns without a completion that no sleeping shard takes.
+const SPIN_TURNS_MAX: u64 = 50_000;
 /// Idle time after which every acknowledged record is below a watermark that is on the disk.
 const QUIET_NS: u64 = 4_000_000_000;
 
@@ -26,6 +28,7 @@ pub fn run(plan: &Plan, world: &World) -> Stats {
         story.live();
     }
     story.last_life();
+    story.check_trust();
     let mut oracle = story.shared.borrow_mut();
     oracle.oracle.stats.faults = world.fired().len() as u64;
     oracle.oracle.stats
@@ -43,6 +46,8 @@ struct Story<'a> {
     next_ticket: Ticket,
     /// How and when the engine ended since it last was open and checked.
     end: Option<(End, u64)>,
+    /// Faults that had happened when the last life ended.
+    fired_before: usize,
     /// No more trouble from here.
     quiet: bool,
 }
@@ -92,6 +97,7 @@ impl<'a> Story<'a> {
             next_id: 1,
             next_ticket: 1,
             end: None,
+            fired_before: 0,
             quiet: false,
         }
     }
@@ -228,6 +234,11 @@ impl<'a> Story<'a> {
 
     fn end(&mut self, end: End) {
         let now = self.world.now().monotonic_ns;
+        let end = match end {
+            // The device forgot what was written and not flushed, as if the power had gone.
+            End::Killed if !self.plan.rules.sync && self.flush_failed() => End::PowerCut,
+            end => end,
+        };
         let worst = match (self.end, end) {
             (None, end) => (end, now),
             // What was written and not flushed when the first process died is nobody's any more.
@@ -253,6 +264,16 @@ impl<'a> Story<'a> {
             End::Killed => stats.kills += 1,
             End::PowerCut => stats.cuts += 1,
         });
+    }
+
+    /// Whether a flush of the log has failed since the last end.
+    fn flush_failed(&mut self) -> bool {
+        let fired = self.world.fired();
+        let new = &fired[std::mem::replace(&mut self.fired_before, fired.len())..];
+        new.iter().any(|fired| {
+            let flush = fired.len == 0 && !fired.fault.is_silent();
+            flush && fired.path.to_string_lossy().contains("/log/")
+        })
     }
 
     fn kill_life(&mut self) {
@@ -430,6 +451,11 @@ impl<'a> Story<'a> {
                 let life = self.life.as_mut()?;
                 let thread = life.threads.iter_mut().find(|t| t.number() == number)?;
                 thread.turn();
+                assert!(
+                    thread.idle_turns < SPIN_TURNS_MAX,
+                    "a shard spins: {:?}",
+                    thread.service.pace
+                );
                 if thread.service.pace.failed {
                     return Some(Cut::Failed);
                 }
@@ -614,13 +640,17 @@ impl<'a> Story<'a> {
         self.damage_at_rest(at_rest);
     }
 
-    /// A shard has failed: nothing may have been tried again on a file that had failed.
-    fn check_fail_stop(&mut self) {
+    fn check_trust(&self) {
         let retried = self.world.retried();
         assert!(
             retried.is_empty(),
             "promise 6: written on after a failure: {retried:?}"
         );
+    }
+
+    /// A shard has failed: nothing may have been tried again on a file that had failed.
+    fn check_fail_stop(&mut self) {
+        self.check_trust();
         assert!(
             !self.world.fired().is_empty() || self.plan.theme == Theme::Full,
             "a shard failed without a fault"

@@ -14,6 +14,8 @@ pub struct SimThread<S> {
     pub service: S,
     completions: Vec<Done>,
     stopped: bool,
+    /// Turns in a row that found nothing complete: many of them mean that it spins.
+    pub idle_turns: u64,
 }
 
 impl<S: Service<SimIo>> SimThread<S> {
@@ -24,6 +26,7 @@ impl<S: Service<SimIo>> SimThread<S> {
             service,
             completions: Vec::new(),
             stopped: false,
+            idle_turns: 0,
         }
     }
 
@@ -41,6 +44,10 @@ impl<S: Service<SimIo>> SimThread<S> {
             };
         }
         self.io.begin(&mut self.completions);
+        self.idle_turns = match self.completions.is_empty() {
+            true => self.idle_turns + 1,
+            false => 0,
+        };
         for completion in self.completions.drain(..) {
             self.service.completion(&mut self.io, completion);
         }
