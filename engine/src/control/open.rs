@@ -2,6 +2,7 @@
 //! control plane begin with. Only over [`Disk`]: no threads, no clock, no randomness of its own.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -161,8 +162,11 @@ async fn create_store<D: Disk>(
     let folder = &config.folder;
     // Any of the folders above may have been made just now.
     for above in folder.ancestors() {
-        let synced = disk.sync_dir(above).await;
-        synced.map_err(Error::io("flush the folder", above))?;
+        match disk.sync_dir(above).await {
+            // One that is not ours to read was there before.
+            Err(error) if above != folder && error.kind() == ErrorKind::PermissionDenied => break,
+            synced => synced.map_err(Error::io("flush the folder", above))?,
+        }
     }
     store.create(disk, folder).await?;
     Ok(store)

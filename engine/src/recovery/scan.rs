@@ -360,12 +360,13 @@ impl<'a, D: Disk> Scan<'a, D> {
         Ok(Verdict::End)
     }
 
-    /// The first block of the next segment, when it is exactly the one that must come next.
+    /// The first block of the next segment, when it is exactly the one that must come next, whole or
+    /// damaged.
     async fn rolled(&mut self, cursor: Cursor) -> Result<Option<Cursor>, RecoveryError> {
         let (segment, within) = self.identity().split(cursor.at);
-        let (Some(_), Some(_)) = (cursor.sequence, cursor.checksum) else {
+        if cursor.sequence.is_none() {
             return Ok(None);
-        };
+        }
         let next = Cursor {
             at: LogOffset::of_segment(SegmentNumber(segment + 1), self.identity().segment_bytes),
             ..cursor
@@ -385,7 +386,19 @@ impl<'a, D: Disk> Scan<'a, D> {
             };
         let block = reader.at(0, len).await?;
         let view = BlockView::parse(block, self.identity(), next.at);
-        let follows = view.is_ok_and(|view| self.follows(&next, &view));
+        let follows = match view {
+            Ok(view) => cursor.checksum.is_some() && self.follows(&next, &view),
+            Err(BlockFault::Blank | BlockFault::Foreign { .. }) => false,
+            Err(_) => {
+                let known = (len > HEADER_BYTES).then_some(len);
+                let bytes = reader
+                    .at(0, known.unwrap_or(DAMAGED_BYTES_MAX as usize))
+                    .await?;
+                DamagedBlock::read(bytes, self.identity(), next.at).is_some_and(|damaged| {
+                    self.damage_follows(&next, &damaged, LogOffset(u64::MAX))
+                })
+            }
+        };
         self.report.bytes_read += reader.bytes_read;
         drop(reader);
         self.segments[index].1 = Some(file);

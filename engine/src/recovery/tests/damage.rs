@@ -64,6 +64,29 @@ fn every_byte_of_a_durable_block_may_flip_without_silent_loss() {
 }
 
 #[test]
+fn damage_to_the_first_block_behind_a_segment_with_room_left_is_that_blocks_alone() {
+    let mut log = LogBuilder::start(3);
+    log.messages(&[1, 2, 3]);
+    log.roll();
+    log.messages(&[1, 2, 3]);
+    log.messages(&[1, 2, 3]);
+    log.witness(false);
+    let (from, to) = log.blocks[log.blocks.len() - 2];
+    assert_eq!(from.0, SEGMENT_BYTES);
+    // In its header, in its first record, in its footer.
+    for at in [from.plus(40), from.plus(300), LogOffset(to.0 - 20)] {
+        log.flip(at);
+        let recovered = log.recover().unwrap();
+        let damage = &recovered.report.damage;
+        assert_eq!(damage.len(), 1, "{damage:?}");
+        assert_eq!((damage[0].from, damage[0].to), (from, to));
+        assert!(!recovered.head.read_only);
+        assert!((1..=3).all(|queue| next(&recovered, queue) == log.next[&queue]));
+        log.flip(at);
+    }
+}
+
+#[test]
 fn the_same_damage_above_w_ends_the_log() {
     let mut log = LogBuilder::start(2);
     for _ in 0..5 {
