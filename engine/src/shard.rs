@@ -228,6 +228,9 @@ impl<I: Io> Shard<I> {
     /// Steps that follow each other turn by turn, without a completion between them.
     fn step_deadline_ns(&self) -> Option<u64> {
         let building = self.keeper.checkpoint.is_building();
+        if self.keeper.has_minimums_to_show(self.log.marks().durable()) {
+            return Some(self.now.monotonic_ns);
+        }
         if building && self.link.is_flushed() {
             Some(self.now.monotonic_ns)
         } else if building || !self.link.is_flushed() || self.phase == Phase::Stopping {

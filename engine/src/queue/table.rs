@@ -8,8 +8,10 @@ use crate::types::{Offsets, QueueNumber, SegmentNumber, TopicId};
 pub(crate) struct Queue {
     pub(crate) topic: TopicId,
     pub(crate) queue_id: u32,
-    /// Oldest offset kept.
+    /// Oldest offset kept, as it may be shown: the record that says so is durable.
     pub(crate) min: u64,
+    /// Oldest offset kept, as the log says. `min <= logged_min`.
+    pub(crate) logged_min: u64,
     /// One past the newest offset that may be shown. `min <= visible <= next`.
     pub(crate) visible: u64,
     /// The offset of the next record.
@@ -87,6 +89,7 @@ impl Queues {
             topic,
             queue_id,
             min: 0,
+            logged_min: 0,
             visible: 0,
             next: 0,
             newest: None,

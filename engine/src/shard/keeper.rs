@@ -12,7 +12,7 @@ use crate::control_record::RunStart;
 use crate::limits::{WITNESS_DELAY_MAX_NS, WITNESS_DELAY_NS, WITNESS_SPARSE_BLOCKS};
 use crate::manifest::{BlockMark, Manifest, StateGeneration};
 use crate::token::Operation;
-use crate::types::{LogOffset, SegmentNumber};
+use crate::types::{LogOffset, QueueNumber, SegmentNumber};
 use crate::witness::Witness;
 
 /// See the module's text.
@@ -25,6 +25,8 @@ pub(super) struct Keeper {
     pub(super) checkpoint: Checkpoint,
     checkpoints: u64,
     pub(super) retiring: Option<Retiring>,
+    /// Queues whose new minimums are in the log and not shown yet.
+    pub(super) minimums: Vec<QueueNumber>,
     /// When changed group offsets go to the log.
     pub(super) offsets_due_ns: Option<u64>,
     /// They were many at their time and wait for a later one.
@@ -120,6 +122,7 @@ impl Keeper {
                 clean: false,
             },
             retiring: None,
+            minimums: Vec::new(),
             offsets_due_ns: None,
             offsets_put_off: false,
             stop: StopStage::No,
@@ -245,6 +248,14 @@ impl Keeper {
     pub(super) fn nothing_to_witness(&mut self, durable: LogOffset) {
         self.witness.told = durable;
         self.witness.seen = durable;
+    }
+
+    /// Whether there are minimums whose records are durable.
+    pub(super) fn has_minimums_to_show(&self, durable: LogOffset) -> bool {
+        match self.retiring {
+            Some(Retiring::Draining(_, told)) => told <= durable && !self.minimums.is_empty(),
+            _ => false,
+        }
     }
 
     pub(super) fn in_flight(&self) -> bool {

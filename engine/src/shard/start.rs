@@ -214,6 +214,7 @@ impl<I: Io> Shard<I> {
                 topic: row.topic,
                 queue_id: row.queue_id,
                 min: row.min,
+                logged_min: row.min,
                 visible: row.next,
                 next: row.next,
                 newest: row.newest_segment,

@@ -299,7 +299,7 @@ impl<I: Io> Shard<I> {
                     queue,
                     topic: row.topic,
                     queue_id: row.queue_id,
-                    min: row.min,
+                    min: row.logged_min,
                     next: row.next,
                     newest_segment: row.newest,
                 });
@@ -422,7 +422,8 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Queues lose their oldest records: the new minimums are in the log before the segment goes.
+    /// Queues lose their oldest records: the new minimums go to the log, are shown when they are durable
+    /// there, and then the segment goes.
     fn retire_queues(
         &mut self,
         segment: SegmentNumber,
@@ -437,8 +438,8 @@ impl<I: Io> Shard<I> {
         for part in minimums.chunks(OFFSETS_MAX) {
             let moved = part.iter().filter_map(|&(queue, offset)| {
                 let row = queues.get_mut(queue)?;
-                row.min = row.min.max(offset.min(row.visible));
-                let offset = row.min;
+                row.logged_min = row.logged_min.max(offset.min(row.visible));
+                let offset = row.logged_min;
                 Some(QueueMinimum { queue, offset })
             });
             let record = minimum_list(moved, &mut scratch);
@@ -447,24 +448,41 @@ impl<I: Io> Shard<I> {
             // any space it goes: nothing else would ever make room.
             if logged.is_err() && !self.log.no_space {
                 self.keeper.retiring = None;
+                self.keeper.minimums.clear();
                 break;
             }
+            let moved = part.iter().map(|&(queue, _)| queue);
+            self.keeper.minimums.extend(moved);
         }
         self.scratch = scratch;
         if last && self.keeper.retiring.is_some() {
             let told = self.log.marks().appended();
             self.keeper.retiring = Some(Retiring::Draining(segment, told));
-            if let Some(segment) = self.log.segments.get_mut(segment) {
-                segment.retiring = true;
+        }
+    }
+
+    /// Shows the new minimums, some thousands a turn; whether these were all.
+    fn show_minimums(&mut self) -> bool {
+        let from = self.keeper.minimums.len().saturating_sub(OFFSETS_MAX);
+        for queue in self.keeper.minimums.drain(from..) {
+            if let Some(row) = self.queues.get_mut(queue) {
+                row.min = row.logged_min;
             }
         }
+        self.keeper.minimums.is_empty()
     }
 
     fn step_retirement(&mut self, io: &mut I) {
         match self.keeper.retiring {
             Some(Retiring::Draining(number, told)) => {
-                let reads = self.log.segments.get_mut(number).map_or(0, |s| s.reads);
-                if reads > 0 || self.log.marks().durable() < told {
+                if self.log.marks().durable() < told || !self.show_minimums() {
+                    return;
+                }
+                let reads = self.log.segments.get_mut(number).map_or(0, |segment| {
+                    segment.retiring = true;
+                    segment.reads
+                });
+                if reads > 0 {
                     return;
                 }
                 if let Some(segment) = self.log.segments.pop_oldest() {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod allocations;
+mod any_sequence;
 mod append_then_read;
 mod async_flush;
 mod cold;

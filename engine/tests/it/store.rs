@@ -11,8 +11,8 @@ use ringmq_engine::control::worker::Worker;
 use ringmq_engine::placement::shard_of;
 use ringmq_engine::recovery::RecoveryReport;
 use ringmq_engine::{
-    Appended, Config, Event, PullOutcome, PullRequest, PullResult, QueueNumber, Refused, Shard,
-    ShardPace, TagFilter, Ticket, TopicId,
+    Appended, Config, Event, PullOutcome, PullRequest, PullResult, PullStatus, QueueNumber,
+    Refused, Shard, ShardPace, TagFilter, Ticket, TopicId,
 };
 use ringmq_protocol::{RecordParts, RecordView};
 use ringmq_ring::io::Wake;
@@ -362,7 +362,10 @@ impl Store {
                 assert!(view.body_crc_matches() && view.topic() == name);
                 bodies.push(view.body().to_vec());
             }
-            if result.count == 0 {
+            if result.status == PullStatus::TooSmall {
+                // Retention was faster.
+                bodies.clear();
+            } else if result.count == 0 {
                 assert_eq!(offset, result.max, "{:?}", result.status);
                 return bodies;
             }
