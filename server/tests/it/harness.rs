@@ -13,7 +13,7 @@ use ringmq_engine::control::open::{OpenedShard, StoreChance, open_store};
 use ringmq_engine::control::worker::Worker;
 use ringmq_protocol::message_id::UniqueIds;
 use ringmq_ring::uring::UringWaker;
-use ringmq_ring::{BlockingDisk, Mailboxes, TurnLoop, Uring, UringConfig, Wake, block_on};
+use ringmq_ring::{BlockingDisk, Io, Mailboxes, TurnLoop, Uring, UringConfig, Wake, block_on};
 use ringmq_server::broker::system_topics::SystemTopicSettings;
 use ringmq_server::broker::{GroupTable, TopicTable};
 use ringmq_server::connection::Port;
@@ -179,11 +179,11 @@ pub fn settings(broker: SocketAddr) -> Settings {
     }
 }
 
-pub fn broker_shard(
-    engine: Shard<Uring>,
+pub fn broker_shard<I: Io>(
+    engine: Shard<I>,
     settings: Arc<Settings>,
     is_home: bool,
-) -> BrokerShard<Uring> {
+) -> BrokerShard<I> {
     let home = is_home.then(|| {
         let topics = SystemTopicSettings {
             cluster: "DefaultCluster".into(),

@@ -13,5 +13,6 @@ mod process;
 mod pulls;
 mod sends;
 mod simulated;
+mod simulated_broker;
 mod steady;
 mod wire;

@@ -185,28 +185,33 @@ impl Client {
     }
 
     fn take_frame(&mut self) -> Option<Answer> {
-        let Split::Frame(frame) = frame::split(&self.received, FRAME_LIMIT).unwrap() else {
-            return None;
-        };
-        let header = Header::decode(frame.kind, frame.header).unwrap();
-        let fields = header.ext.iter();
-        let answer = Answer {
-            code: header.code,
-            opaque: header.opaque,
-            flag: header.flag,
-            version: header.version,
-            kind: frame.kind,
-            remark: header
-                .remark
-                .map(|text| text.to_cow().into_owned())
-                .unwrap_or_default(),
-            fields: fields
-                .map(|(name, value)| (name.to_cow().into_owned(), value.to_cow().into_owned()))
-                .collect(),
-            body: frame.body.to_vec(),
-        };
-        let total = frame.total;
-        self.received.drain(..total);
+        let (answer, length) = decode(&self.received)?;
+        self.received.drain(..length);
         Some(answer)
     }
+}
+
+/// The first whole frame of these bytes, and its length.
+pub fn decode(bytes: &[u8]) -> Option<(Answer, usize)> {
+    let Split::Frame(frame) = frame::split(bytes, FRAME_LIMIT).unwrap() else {
+        return None;
+    };
+    let header = Header::decode(frame.kind, frame.header).unwrap();
+    let fields = header.ext.iter();
+    let answer = Answer {
+        code: header.code,
+        opaque: header.opaque,
+        flag: header.flag,
+        version: header.version,
+        kind: frame.kind,
+        remark: header
+            .remark
+            .map(|text| text.to_cow().into_owned())
+            .unwrap_or_default(),
+        fields: fields
+            .map(|(name, value)| (name.to_cow().into_owned(), value.to_cow().into_owned()))
+            .collect(),
+        body: frame.body.to_vec(),
+    };
+    Some((answer, frame.total))
 }
