@@ -35,7 +35,6 @@ pub(super) fn decode<'a>(
         let end = match compact_member(&mut stops, member_at, &mut header, visitor) {
             Some(end) => end,
             None => {
-                stops.assume_high();
                 let end = tolerant_member(bytes, member_at, &mut header)?;
                 if header.ext.starts_within(member_at, end) {
                     let code = header.code;
@@ -53,7 +52,7 @@ pub(super) fn decode<'a>(
             another(bytes, end)?
         };
     }
-    if stops.saw_high()
+    if !bytes.is_ascii()
         && let Err(error) = std::str::from_utf8(bytes)
     {
         return Err(HeaderError::NotUtf8 {
@@ -157,7 +156,11 @@ fn short_number(bytes: &[u8], at: usize) -> Option<(i32, usize)> {
     let mut number = 0i32;
     for (length, byte) in bytes.get(at..)?.iter().take(10).enumerate() {
         match byte {
-            b'0'..=b'9' if length < 9 => number = number * 10 + i32::from(byte - b'0'),
+            b'0'..=b'9' if length < 9 => {
+                number = number
+                    .wrapping_mul(10)
+                    .wrapping_add(i32::from(byte.wrapping_sub(b'0')))
+            }
             b',' | b'}' if length > 0 => return Some((number, at + length)),
             _ => return None,
         }
@@ -200,16 +203,17 @@ fn compact_field<'a>(stops: &mut Stops<'a>, at: usize) -> Option<(Text<'a>, Text
     if bytes.get(at) != Some(&b'"') {
         return None;
     }
-    let name_end = stops.find(at + 1);
+    let name_end = stops.find(at.wrapping_add(1));
     if bytes.get(name_end..)?.first_chunk::<3>() != Some(b"\":\"") {
         return None;
     }
-    let value_at = name_end + 3;
+    // Positions are below 2^24: nothing here can overflow.
+    let value_at = name_end.wrapping_add(3);
     let mut value_end = stops.find(value_at);
     let mut escaped = false;
     while bytes.get(value_end) == Some(&b'\\') {
         escaped = true;
-        value_end = stops.find(value_end + 2);
+        value_end = stops.find(value_end.wrapping_add(2));
     }
     if bytes.get(value_end) != Some(&b'"') {
         return None;

@@ -12,8 +12,6 @@ pub(super) struct Stops<'a> {
     block_at: usize,
     /// One bit per byte of the block, the lowest for its first.
     found: u64,
-    /// Not zero if some byte that was looked at had its top bit set.
-    high: u64,
 }
 
 impl<'a> Stops<'a> {
@@ -23,7 +21,6 @@ impl<'a> Stops<'a> {
             bytes,
             block_at: 0,
             found: 0,
-            high: 0,
         };
         stops.enter(0);
         stops
@@ -55,70 +52,53 @@ impl<'a> Stops<'a> {
         }
     }
 
-    /// Whether a byte that was looked at may be other than ASCII.
-    #[inline(always)]
-    pub(super) fn saw_high(&self) -> bool {
-        self.high != 0
-    }
-
-    /// Some bytes were not looked at here.
-    pub(super) fn assume_high(&mut self) {
-        self.high = 1;
-    }
-
     #[inline(always)]
     fn enter(&mut self, block_at: usize) {
-        let (found, high) = masks_at(self.bytes, block_at);
         self.block_at = block_at;
-        self.found = found;
-        self.high |= high;
+        self.found = mask_at(self.bytes, block_at);
     }
 }
 
-/// As [`masks`], of the block at `at`; what is missing of the last one counts as zeros.
-fn masks_at(bytes: &[u8], at: usize) -> (u64, u64) {
+/// As [`mask`], of the block at `at`; what is missing of the last one counts as zeros.
+fn mask_at(bytes: &[u8], at: usize) -> u64 {
     let rest = bytes.get(at..).unwrap_or_default();
     match rest.first_chunk::<BLOCK>() {
-        Some(block) => masks(block),
+        Some(block) => mask(block),
         None => {
             let mut block = [0; BLOCK];
             block[..rest.len()].copy_from_slice(rest);
-            masks(&block)
+            mask(&block)
         }
     }
 }
 
-/// One bit for every quote or backslash, and whether any byte is other than ASCII. The first loop
-/// becomes vector instructions; the second gathers a bit from each byte, eight at a time: the
-/// multiplication adds up bytes of which each holds another bit.
+/// One bit for every quote or backslash. The first loop becomes vector instructions; the second
+/// gathers a bit from each byte, eight at a time: the multiplication adds up bytes of which each
+/// holds another bit.
 #[inline(always)]
-fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
+fn mask(block: &[u8; BLOCK]) -> u64 {
     let mut hits = [0; BLOCK];
     for (hit, byte) in hits.iter_mut().zip(block) {
         *hit = (u8::from(*byte == b'"') | u8::from(*byte == b'\\')).wrapping_neg();
     }
-    let (mut found, mut high) = (0, 0);
+    let mut found = 0;
     for (lane, hits) in hits.as_chunks::<8>().0.iter().enumerate() {
         let bits = u64::from_le_bytes(*hits) & 0x8040_2010_0804_0201;
         found |= (bits.wrapping_mul(0x0101_0101_0101_0101) >> 56) << (8 * lane);
     }
-    for word in block.as_chunks::<8>().0 {
-        high |= u64::from_le_bytes(*word);
-    }
-    (found, high & 0x8080_8080_8080_8080)
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn masks_by_byte(block: &[u8; BLOCK]) -> (u64, u64) {
-        let (mut found, mut high) = (0, 0);
-        for (at, byte) in block.iter().enumerate() {
-            found |= u64::from(matches!(byte, b'"' | b'\\')) << at;
-            high |= u64::from(byte & 0x80);
-        }
-        (found, high)
+    fn mask_by_byte(block: &[u8; BLOCK]) -> u64 {
+        let hits = block
+            .iter()
+            .map(|byte| u64::from(matches!(byte, b'"' | b'\\')));
+        hits.enumerate()
+            .fold(0, |found, (at, hit)| found | hit << at)
     }
 
     #[test]
@@ -128,18 +108,16 @@ mod tests {
         for _ in 0..1000 {
             for byte in &mut block {
                 value = value.wrapping_mul(181).wrapping_add(101);
-                *byte = if value.is_multiple_of(7) {
-                    b'"'
-                } else if value.is_multiple_of(5) {
-                    b'\\'
-                } else {
-                    value
+                *byte = match value % 35 {
+                    0 | 7 => b'"',
+                    5 | 10 => b'\\',
+                    _ => value,
                 };
             }
-            let ((found, high), (expected, expected_high)) = (masks(&block), masks_by_byte(&block));
-            assert_eq!((found, high != 0), (expected, expected_high != 0));
+            assert_eq!(mask(&block), mask_by_byte(&block));
         }
-        assert_eq!(masks(&[b'a'; BLOCK]), (0, 0));
+        assert_eq!(mask(&[b'a'; BLOCK]), 0);
+        assert_eq!(mask(&[b'"'; BLOCK]), u64::MAX);
     }
 
     #[test]
