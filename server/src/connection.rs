@@ -139,8 +139,8 @@ pub enum CloseReason {
     /// Nothing moved for two minutes.
     #[error("idle for 120 s")]
     Idle,
-    /// The broker has as many connections as it takes.
-    #[error("too many connections")]
+    /// The shard has as many connections, or as many bytes of started frames, as it takes.
+    #[error("too many connections, or too much memory for started frames")]
     Crowded,
     /// A client that stopped sending heartbeats.
     #[error("no heartbeat for 120 s")]
@@ -509,6 +509,8 @@ pub struct Connection {
     pub charged: usize,
     /// Bytes in flight as last counted into the shard's total.
     pub accounted: usize,
+    /// Bytes of its started frame as last counted.
+    pub held_accounted: usize,
     /// A multishot receive is armed.
     pub receiving: bool,
     /// It has been asked to stop.
@@ -542,6 +544,7 @@ impl Connection {
             outbound: Outbound::default(),
             charged: 0,
             accounted: 0,
+            held_accounted: 0,
             receiving: false,
             stopping: false,
             paused: false,

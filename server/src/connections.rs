@@ -23,6 +23,8 @@ pub struct Connections {
     spare_inputs: Vec<Vec<u8>>,
     spare_outputs: Vec<OutputBuffers>,
     in_flight_bytes: usize,
+    /// Bytes of frames that have started, of all connections.
+    held_bytes: usize,
     sweep_due_ns: u64,
     sweep_from: usize,
 }
@@ -39,6 +41,7 @@ impl Connections {
             spare_inputs: Vec::new(),
             spare_outputs: Vec::new(),
             in_flight_bytes: 0,
+            held_bytes: 0,
             sweep_due_ns: 0,
             sweep_from: 0,
         }
@@ -231,18 +234,24 @@ impl Connections {
         Some((inbound, is_paused))
     }
 
-    /// Puts a connection's read side back.
-    pub fn return_inbound(&mut self, id: ConnectionId, mut inbound: Inbound, now_ns: u64) {
+    /// Puts a connection's read side back. `false` when the started frames of this shard take too
+    /// much memory and this one has a good part of it: it must be closed.
+    pub fn return_inbound(&mut self, id: ConnectionId, mut inbound: Inbound, now_ns: u64) -> bool {
         if let Some(buffer) = inbound.take_spare() {
             let fits = buffer.capacity() <= limits::SPARE_BUFFER_BYTES_MAX;
             if fits && self.spare_inputs.len() < limits::SPARE_BUFFERS_MAX {
                 self.spare_inputs.push(buffer);
             }
         }
-        if let Some(connection) = self.get_mut(id) {
-            connection.inbound = inbound;
-            connection.last_moved_ns = now_ns;
-        }
+        let held = inbound.held_bytes();
+        let Some(connection) = self.get_mut(id) else {
+            return true;
+        };
+        let before = std::mem::replace(&mut connection.held_accounted, held);
+        connection.inbound = inbound;
+        connection.last_moved_ns = now_ns;
+        self.held_bytes = self.held_bytes - before + held;
+        self.held_bytes <= limits::SHARD_HELD_BYTES_MAX || held < limits::SPARE_BUFFER_BYTES_MAX
     }
 
     /// Whether nothing is gathered or being sent.
@@ -252,9 +261,10 @@ impl Connections {
 
     /// Closes a connection and forgets it.
     pub fn close<I: Io>(&mut self, io: &mut I, id: ConnectionId) -> Option<Connection> {
-        let accounted = self.get_mut(id)?.accounted;
-        self.in_flight_bytes -= accounted;
+        self.get_mut(id)?;
         let connection = self.slots.remove(id.slot());
+        self.in_flight_bytes -= connection.accounted;
+        self.held_bytes -= connection.held_accounted;
         io.close_socket(connection.socket);
         Some(connection)
     }
@@ -309,5 +319,55 @@ fn bound(crowded: bool) -> usize {
         limits::CONNECTION_IN_FLIGHT_BYTES_CROWDED
     } else {
         limits::CONNECTION_IN_FLIGHT_BYTES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use ringmq_ring::SocketId;
+
+    use super::*;
+
+    fn insert(connections: &mut Connections) -> ConnectionId {
+        let entry = connections.slots.vacant_entry();
+        let id = ConnectionId::new(0, entry.key(), 1);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        entry.insert(Connection::new(id, SocketId(0), Port::Broker, peer, 0));
+        id
+    }
+
+    fn hold(connections: &mut Connections, id: ConnectionId, bytes: usize) -> bool {
+        let (mut inbound, _) = connections.lend_inbound(id).expect("an open connection");
+        inbound.hold(&vec![0; bytes], 0);
+        connections.return_inbound(id, inbound, 0)
+    }
+
+    #[test]
+    fn started_frames_of_all_connections_together_have_a_bound() {
+        let mut connections = Connections::new(0);
+        // As if others held all that is allowed.
+        connections.held_bytes = limits::SHARD_HELD_BYTES_MAX - 1000;
+        let small = insert(&mut connections);
+        assert!(hold(&mut connections, small, 100), "small ones go on");
+        let large = insert(&mut connections);
+        assert!(!hold(&mut connections, large, 1024 * 1024));
+    }
+
+    #[test]
+    fn a_connection_is_accounted_for_and_forgotten_with_its_bytes() {
+        let mut connections = Connections::new(0);
+        let id = insert(&mut connections);
+        if let Some(connection) = connections.get_mut(id) {
+            connection.charged = limits::CONNECTION_IN_FLIGHT_BYTES_MAX + 1;
+        }
+        assert!(connections.account(id), "beyond its bound");
+        connections.release(id, limits::CONNECTION_IN_FLIGHT_BYTES_MAX);
+        assert!(!connections.account(id));
+        assert_eq!(connections.in_flight_bytes, 1);
+        let stale = ConnectionId::new(0, id.slot(), 2);
+        assert!(connections.get_mut(stale).is_none());
+        assert!(connections.answer(stale, 1).is_none());
     }
 }

@@ -84,6 +84,8 @@ pub const CONNECTION_IN_FLIGHT_BYTES_RESUME: usize = CONNECTION_IN_FLIGHT_BYTES_
 /// Bytes in flight of all connections of a shard; beyond it each connection's own bound shrinks to
 /// [`CONNECTION_IN_FLIGHT_BYTES_CROWDED`].
 pub const SHARD_IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of started frames of all connections of a shard; whoever adds much beyond it is closed.
+pub const SHARD_HELD_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// A connection's bound while its shard is crowded.
 pub const CONNECTION_IN_FLIGHT_BYTES_CROWDED: usize = 256 * 1024;
 /// What a request in flight costs beside its own bytes.

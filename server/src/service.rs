@@ -210,9 +210,13 @@ impl<I: Io> ShardService<I> {
         inbound: connection::Inbound,
         outcome: Result<Flow, CloseReason>,
     ) {
-        self.front
-            .connections
-            .return_inbound(id, inbound, self.front.now.monotonic_ns);
+        let now_ns = self.front.now.monotonic_ns;
+        let fits = self.front.connections.return_inbound(id, inbound, now_ns);
+        let outcome = if fits {
+            outcome
+        } else {
+            Err(CloseReason::Crowded)
+        };
         let outcome = self.fault.take().map_or(outcome, Err);
         match outcome {
             Ok(Flow::Continue | Flow::Stop) => {}
