@@ -259,12 +259,27 @@ fn append_single<I: Io>(
     scratch: &mut Scratch,
 ) -> Handled {
     let settings = Arc::clone(&ctx.broker.settings);
-    prepare_properties(ctx, message, scratch);
-    let given = Properties::new(&scratch.properties);
-    check_features(message, given)?;
+    scratch.properties.clear();
+    message.properties.append_to(&mut scratch.properties);
+    let mut marks = Marks::of(&scratch.properties);
+    if marks.has_receipt {
+        remove_property(&mut scratch.properties, properties::POP_CK);
+        marks = Marks::of(&scratch.properties);
+    }
+    check_features(message, &marks)?;
+    scratch.added.clear();
+    let new_key;
+    let key = match marks.unique_key {
+        Some(key) => std::str::from_utf8(key).unwrap_or_default(),
+        None => {
+            new_key = ctx.broker.unique_ids.issue(ctx.front.now.wall_ms).to_hex();
+            put_property(&mut scratch.added, properties::UNIQUE_KEY, new_key.as_str());
+            new_key.as_str()
+        }
+    };
     let pieces = [
-        given.as_bytes(),
-        properties::separator_after(given.as_bytes()),
+        &scratch.properties,
+        properties::separator_after(&scratch.properties),
         &scratch.added,
         &settings.stored_properties,
     ];
@@ -274,9 +289,7 @@ fn append_single<I: Io>(
         ..parts_of(request, message, topic, queue_id, &settings)
     };
     check_size(&settings, &parts)?;
-    let key = given.get_str(properties::UNIQUE_KEY);
-    let key = key.or(Properties::new(&scratch.added).get_str(properties::UNIQUE_KEY));
-    let ticket = note(ctx, request, queue_id, key.unwrap_or_default());
+    let ticket = note(ctx, request, queue_id, key);
     let queue = ctx.broker.queue(topic, queue_id);
     let appended = queue.and_then(|queue| ctx.broker.engine.append(queue, &parts, ticket));
     match appended {
@@ -303,14 +316,13 @@ fn append_batch<I: Io>(
     let settings = Arc::clone(&ctx.broker.settings);
     scratch.properties.clear();
     message.properties.append_to(&mut scratch.properties);
-    let header_properties = Properties::new(&scratch.properties);
-    check_features(message, header_properties)?;
+    check_features(message, &Marks::of(&scratch.properties))?;
     check_batch(request, message, &settings)?;
     let items = batch_items(request.body)?;
     let pieces: Vec<[&[u8]; 1]> = items.iter().map(|item| [item.properties]).collect();
     let mut records = Vec::with_capacity(items.len());
     for (item, properties) in items.iter().zip(&pieces) {
-        check_features(message, Properties::new(item.properties))?;
+        check_features(message, &Marks::of(item.properties))?;
         let parts = RecordParts {
             flag: item.flag,
             body: item.body,
@@ -336,28 +348,35 @@ fn append_batch<I: Io>(
     }
 }
 
-/// The properties as stored but for what every message of this broker gets: `scratch.properties`
-/// from the client, `scratch.added` a unique key if it sent none.
-fn prepare_properties<I: Io>(
-    ctx: &mut Context<'_, I>,
-    message: &SendRequest<'_>,
-    scratch: &mut Scratch,
-) {
-    scratch.properties.clear();
-    scratch.added.clear();
-    message.properties.append_to(&mut scratch.properties);
-    if Properties::new(&scratch.properties)
-        .get(properties::POP_CK)
-        .is_some()
-    {
-        remove_property(&mut scratch.properties, properties::POP_CK);
-    }
-    if Properties::new(&scratch.properties)
-        .get(properties::UNIQUE_KEY)
-        .is_none()
-    {
-        let id = ctx.broker.unique_ids.issue(ctx.front.now.wall_ms).to_hex();
-        put_property(&mut scratch.added, properties::UNIQUE_KEY, id.as_str());
+/// What the broker must know of a message's properties, found in one pass; the last of repeated
+/// names counts.
+#[derive(Debug, Default)]
+struct Marks<'a> {
+    unique_key: Option<&'a [u8]>,
+    /// A receipt of a popped message, which is not stored.
+    has_receipt: bool,
+    /// A property that delays the message.
+    timer: Option<&'a [u8]>,
+    is_half: bool,
+}
+
+impl<'a> Marks<'a> {
+    fn of(properties: &'a [u8]) -> Self {
+        let mut marks = Self::default();
+        for (name, value) in Properties::new(properties).iter() {
+            match name {
+                b"UNIQ_KEY" => marks.unique_key = Some(value),
+                b"POP_CK" => marks.has_receipt = true,
+                b"TRAN_MSG" => marks.is_half = value == b"true",
+                b"DELAY" | b"TIMER_DELAY_SEC" | b"TIMER_DELAY_MS" | b"TIMER_DELIVER_MS"
+                    if value != b"0" =>
+                {
+                    marks.timer = Some(name);
+                }
+                _ => {}
+            }
+        }
+        marks
     }
 }
 
@@ -384,19 +403,14 @@ fn remove_property(bytes: &mut Vec<u8>, name: &str) {
 
 /// Delayed, timed and transactional messages are refused by name: stored as ordinary ones they would
 /// be delivered at once.
-fn check_features(message: &SendRequest<'_>, properties: Properties<'_>) -> Handled {
-    let is_set = |name| properties.get_str(name).is_some_and(|value| value != "0");
-    let timers = [
-        properties::DELAY,
-        properties::TIMER_DELAY_SEC,
-        properties::TIMER_DELAY_MS,
-        properties::TIMER_DELIVER_MS,
-    ];
-    if let Some(name) = timers.into_iter().find(|name| is_set(name)) {
-        return Err(unsupported("delayed messages", name));
+fn check_features(message: &SendRequest<'_>, marks: &Marks<'_>) -> Handled {
+    if let Some(name) = marks.timer {
+        return Err(unsupported(
+            "delayed messages",
+            &String::from_utf8_lossy(name),
+        ));
     }
-    let is_half = properties.get(properties::TRANSACTION_PREPARED) == Some(b"true");
-    if is_half || message.sys_flag & sys_flag::TRANSACTION != 0 {
+    if marks.is_half || message.sys_flag & sys_flag::TRANSACTION != 0 {
         return Err(unsupported(
             "transactional messages",
             properties::TRANSACTION_PREPARED,

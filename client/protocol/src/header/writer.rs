@@ -198,6 +198,10 @@ pub(crate) fn put_json_string(out: &mut Vec<u8>, text: &str) {
 /// are, `\uXXXX` for other control characters (also U+007F to U+009F) and for the two Unicode line
 /// separators.
 fn put_json_escaped(out: &mut Vec<u8>, text: &str) {
+    // Ids, names and numbers: nearly all there is.
+    if text.bytes().all(is_plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
     let mut rest = text;
     while let Some(at) = rest.find(needs_escape) {
         let (plain, tail) = rest.split_at(at);
@@ -209,6 +213,11 @@ fn put_json_escaped(out: &mut Vec<u8>, text: &str) {
         rest = chars.as_str();
     }
     out.extend_from_slice(rest.as_bytes());
+}
+
+/// A printable ASCII character that needs no escape.
+fn is_plain(byte: u8) -> bool {
+    (0x20..0x7F).contains(&byte) && byte != b'"' && byte != b'\\'
 }
 
 fn needs_escape(char: char) -> bool {
