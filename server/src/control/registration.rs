@@ -22,8 +22,10 @@ use crate::limits::{NAME_SERVERS_MAX, REGISTRATION_TOPICS_MAX};
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(24);
 /// How long a deregistration may take: the process is waiting to end.
 const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(1);
-/// First pause after a failure; it doubles up to the period.
+/// First pause after a failure; it doubles.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
+/// Longest pause after a failure: a name server that is back is told soon.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How often a quiet connection is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -225,7 +227,7 @@ impl Worker {
             }
             Err(_) => {
                 let pause = self.backoff;
-                self.backoff = (pause * 2).min(self.period);
+                self.backoff = (pause * 2).min(BACKOFF_MAX);
                 pause
             }
         };
