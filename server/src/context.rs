@@ -1,6 +1,7 @@
 //! What a handler works with: the request, the broker's state on this shard, and the way back.
 
 use ringmq_engine::placement::shard_of;
+use ringmq_protocol::command::send::SendRequest;
 use ringmq_protocol::header::Header;
 use ringmq_ring::Io;
 
@@ -15,6 +16,8 @@ pub struct Request<'a> {
     pub to: ReplyTo,
     /// The header.
     pub header: &'a Header<'a>,
+    /// The fields of a send, decoded in the same pass as its header.
+    pub send: Option<&'a SendRequest<'a>>,
     /// The body; an absent one is empty.
     pub body: &'a [u8],
     /// The whole frame.

@@ -8,8 +8,8 @@
 
 use bytes::Bytes;
 use ringmq_engine::{Event, ShardPace};
+use ringmq_protocol::command::send::SendRequest;
 use ringmq_protocol::frame::{self, Split};
-use ringmq_protocol::header::Header;
 use ringmq_ring::turn::{Pace, Service};
 use ringmq_ring::{Completion, Io, Moment, Payload};
 
@@ -254,7 +254,9 @@ impl<I: Io> ShardService<I> {
             Ok(Split::Frame(frame)) => frame,
             Ok(Split::Incomplete { .. }) | Err(_) => return Err(CloseReason::FrameLength),
         };
-        let header = Header::decode(frame.kind, frame.header).map_err(|_| CloseReason::Header)?;
+        let mut send = SendRequest::default();
+        let decoded = SendRequest::decode_header(frame.kind, frame.header, &mut send);
+        let (header, is_send) = decoded.map_err(|_| CloseReason::Header)?;
         if header.is_response() {
             self.front.settle(origin);
             return Ok(());
@@ -262,6 +264,7 @@ impl<I: Io> ShardService<I> {
         let request = Request {
             to: ReplyTo::new(origin, &header),
             header: &header,
+            send: is_send.then_some(&send),
             body: frame.body,
             frame: bytes,
         };

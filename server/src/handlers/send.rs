@@ -36,24 +36,28 @@ pub fn send<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
 }
 
 fn check_and_append<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
-    let header = request.header;
-    let message = SendRequest::decode(header.code, &header.ext);
-    check_request(request, &message)?;
+    let Some(message) = request.send else {
+        return Err(Refusal::new(
+            response::SYSTEM_ERROR,
+            "the request is no send",
+        ));
+    };
+    check_request(request, message)?;
     let Some(topic) = ctx.broker.tables.topics.get(&message.topic).cloned() else {
-        return create_topic(ctx, request, &message);
+        return create_topic(ctx, request, message);
     };
     if topic.config.order && !ctx.broker.settings.is_writable {
         let remark = "the broker does not permit sending to ordered topics";
         return Err(Refusal::new(response::NO_PERMISSION, remark));
     }
-    check_queue(&request.to, &message, &topic)?;
+    check_queue(&request.to, message, &topic)?;
     if message.topic.starts_with(names::RETRY_PREFIX) {
-        return send_to_retry(ctx, request, &message, topic);
+        return send_to_retry(ctx, request, message, topic);
     }
-    let Some(queue_id) = choose_queue(ctx, request, &message, &topic) else {
+    let Some(queue_id) = choose_queue(ctx, request, message, &topic) else {
         return Ok(());
     };
-    append(ctx, request, &message, &topic, queue_id)
+    append(ctx, request, message, &topic, queue_id)
 }
 
 /// What can be judged from the request alone.
