@@ -8,6 +8,7 @@ const UNSAFE: &str = "engine/ring/";
 /// anywhere tokio does.
 const ASYNC: &[&str] = &[
     "engine/src/control/",
+    "engine/fuzz/",
     "engine/ring/src/disk.rs",
     "engine/ring/src/blocking.rs",
     "engine/ring/src/sim/",
