@@ -24,6 +24,9 @@ pub struct Settings {
     pub shards: u32,
     /// `SYNC_FLUSH` or `ASYNC_FLUSH`.
     pub flush: &'static str,
+    /// Size of a log segment in MiB. A killed broker begins a new one, so a check that kills often
+    /// wants small ones (and rolls often, which is as well).
+    pub segment_mib: u32,
     /// Port of the name server.
     pub namesrv_port: u16,
     /// Port of the broker.
@@ -38,6 +41,7 @@ impl Settings {
             folder,
             shards,
             flush,
+            segment_mib: 256,
             namesrv_port,
             broker_port,
         })

@@ -72,6 +72,8 @@ const CAMPAIGNS: &[Campaign] = &[
 const SERVING_LIMIT: Duration = Duration::from_secs(1);
 /// The load runs this long before it is cut, at least and at most.
 const LIFE_MS: (u64, u64) = (20, 700);
+/// Small segments: every kill uses one up, and rolls come under the knife too.
+const SEGMENT_MIB: u32 = 16;
 const TOPIC: &str = "crash";
 const QUEUES: u32 = 4;
 
@@ -104,7 +106,10 @@ pub fn run(options: &Options) -> Outcome {
 
 fn run_campaign(campaign: &Campaign, kills: u32, seed: u64) -> Outcome {
     let folder = root::scratch(&format!("crash-{}", campaign.flush))?;
-    let settings = Settings::new(folder, campaign.shards, campaign.flush)?;
+    let settings = Settings {
+        segment_mib: SEGMENT_MIB,
+        ..Settings::new(folder, campaign.shards, campaign.flush)?
+    };
     let mut instants = Instants(seed);
     let mut history = History::default();
     let started = Instant::now();
