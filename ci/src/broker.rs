@@ -71,10 +71,12 @@ impl Broker {
     pub fn start(settings: &Settings) -> Result<Self, Failure> {
         std::fs::create_dir_all(&settings.folder)?;
         let configuration = settings.folder.join("broker.conf");
-        std::fs::write(
-            &configuration,
-            format!("flushDiskType={}\n", settings.flush),
-        )?;
+        let segment_bytes = u64::from(settings.segment_mib) << 20;
+        let text = format!(
+            "flushDiskType={}\nmappedFileSizeCommitLog={segment_bytes}\n",
+            settings.flush
+        );
+        std::fs::write(&configuration, text)?;
         let begun = Instant::now();
         let mut child = Command::new(root::release("ringmq"))
             .arg("standalone")
@@ -150,6 +152,17 @@ impl Broker {
             std::thread::park_timeout(Duration::from_millis(5));
         }
         Err(Failure::new("the broker did not stop within 40 s"))
+    }
+
+    /// Memory it occupies, in MiB.
+    pub fn resident_mib(&self) -> Result<u64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|value| value.trim().trim_end_matches(" kB").parse::<u64>().ok())
+            .map(|kib| kib / 1024)
+            .ok_or_else(|| Failure::new("the process tells no resident memory"))
     }
 
     /// Whether it still runs.

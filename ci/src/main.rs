@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod broker;
+mod cost;
 mod crash;
 mod failure;
 mod fuzz;
@@ -59,6 +60,8 @@ enum Command {
     Crash(crash::Options),
     /// Apache's own Java clients against the built broker.
     Java(java::Options),
+    /// Memory when idle and with 200,000 queues; time to serve.
+    Cost,
     /// RingMQ, the null broker and Apache RocketMQ under the same load, in interleaved rounds.
     Perf(perf::Options),
     /// The fuzz targets for a short while each.
@@ -78,6 +81,7 @@ fn main() -> std::process::ExitCode {
         Command::Planted(options) => sim::planted(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Java(options) => java::run(&options),
+        Command::Cost => cost::run(),
         Command::Perf(options) => perf::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };
