@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -11,7 +12,9 @@ use ringmq_server::control::log;
 use ringmq_server::control::start::{StopHandle, start};
 use ringmq_server::error::{StartError, exit_code};
 use ringmq_server::flags::{Flags, Plan};
+use rustix::process::Signal;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 fn main() -> ExitCode {
@@ -70,6 +73,9 @@ fn watch_signals() -> Result<Arc<OnceLock<StopHandle>>, StartError> {
     let handle: Arc<OnceLock<StopHandle>> = Arc::new(OnceLock::new());
     let watched = Arc::clone(&handle);
     let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(StartError::Thread)?;
+    // A write beyond a limit on file sizes is to fail as any other does, not to kill the process.
+    let noticed = Arc::new(AtomicBool::new(false));
+    flag::register(Signal::XFSZ.as_raw(), noticed).map_err(StartError::Thread)?;
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {

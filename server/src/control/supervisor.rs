@@ -220,26 +220,22 @@ impl Supervisor {
         self.leave()
     }
 
-    /// What is left to do when a disk cannot be trusted any more: send clients elsewhere.
+    /// What is left to do when a disk cannot be trusted any more: answer that outcomes are unknown,
+    /// send clients elsewhere, and end without waiting for anything that may never come.
     fn fail(mut self) -> Ended {
         tracing::error!("a shard has failed: nothing more is acknowledged, the process ends");
+        self.wait_left();
         if let Some(registrar) = self.registrar.take() {
             registrar.stop();
         }
-        self.leave();
         Ended::Failed
     }
 
     /// Lets the last answers go, closes all connections, ends the threads.
     fn leave(mut self) -> Ended {
-        self.command(Command::Exit);
-        let deadline = Instant::now() + LEAVE_TIMEOUT;
-        while !self.shards.iter().all(|shard| shard.link.is_abandoned()) {
-            if Instant::now() > deadline {
-                tracing::error!("a shard's thread did not end in time");
-                return Ended::Failed;
-            }
-            std::thread::sleep(BUSY_INTERVAL);
+        if !self.wait_left() {
+            tracing::error!("a shard's thread did not end in time");
+            return Ended::Failed;
         }
         match self.threads.join() {
             Ok(()) => {
@@ -251,6 +247,18 @@ impl Supervisor {
                 Ended::Failed
             }
         }
+    }
+
+    fn wait_left(&mut self) -> bool {
+        self.command(Command::Exit);
+        let deadline = Instant::now() + LEAVE_TIMEOUT;
+        while !self.shards.iter().all(|shard| shard.link.is_abandoned()) {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(BUSY_INTERVAL);
+        }
+        true
     }
 
     fn command(&mut self, command: Command) {

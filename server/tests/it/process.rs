@@ -12,7 +12,7 @@ use ringmq_server::control::supervisor::Ended;
 use ringmq_server::error::StartError;
 use ringmq_server::flags::{Flags, Plan};
 use ringmq_server::{Config, Running, start};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::broker::{bodies, drain, pull_held, send};
 use crate::wire::{Answer, Ask, Client};
@@ -263,6 +263,34 @@ fn an_acknowledged_message_survives_sigkill() {
     let mut client = Client::connect(second.broker);
     assert_eq!(drain(&mut client, "T", 0), ["one", "two", "three"]);
     second.signal(Signal::INT);
+    assert_eq!(second.end().0, Some(0));
+}
+
+#[test]
+fn a_failed_write_ends_the_program_and_loses_nothing_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = program(folder.path());
+    let mut client = Client::connect(first.broker);
+    for body in ["one", "two"] {
+        assert_eq!(client.ask(&send("T", 0, body)).code, 0);
+    }
+    let pid = Pid::from_child(&first.child);
+    let none = Rlimit {
+        current: Some(4096),
+        maximum: Some(4096),
+    };
+    prlimit(Some(pid), Resource::Fsize, none).unwrap();
+    let unknown = client.ask(&send("T", 0, "unknown"));
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    let (code, _, log) = first.end();
+    assert_eq!(code, Some(70), "{log}");
+    assert!(log.contains("a write to the log failed"), "{log}");
+
+    let second = program(folder.path());
+    let mut client = Client::connect(second.broker);
+    let kept = drain(&mut client, "T", 0);
+    assert_eq!(kept[..2], ["one", "two"]);
+    second.signal(Signal::TERM);
     assert_eq!(second.end().0, Some(0));
 }
 
