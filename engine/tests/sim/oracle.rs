@@ -103,6 +103,8 @@ pub struct Oracle {
     last_store_ms: Vec<i64>,
     commits: BTreeMap<(usize, QueueKey), Commits>,
     damage: Vec<Damaged>,
+    /// For how long the process was stopped in this life.
+    pub paused_ns: u64,
     pub stats: Stats,
 }
 
@@ -139,6 +141,7 @@ impl Oracle {
             last_store_ms: vec![0; usize::from(shards)],
             commits: BTreeMap::new(),
             damage: Vec::new(),
+            paused_ns: 0,
             stats: Stats::default(),
         }
     }

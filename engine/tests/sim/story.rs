@@ -366,17 +366,20 @@ impl<'a> Story<'a> {
         let mut shared = shared.borrow_mut();
         let now_ns = self.world.now().monotonic_ns;
         shared.oracle.forget_places();
+        let paused_ns = std::mem::take(&mut shared.oracle.paused_ns);
         for key in shared.oracle.queues() {
             let shard = &life.threads[shared.oracle.shard_of(key)].service.shard;
             let queue = shared.topic_ids[key.topic].and_then(|id| shard.queue(id, key.queue_id));
             let offsets = queue.map_or_else(Default::default, |queue| shard.offsets(queue));
-            shared.oracle.recovered(key, offsets, end, ended_ns);
+            shared
+                .oracle
+                .recovered(key, offsets, end, ended_ns.saturating_sub(paused_ns));
         }
         // Committed offsets are written once a second; the rest is the time that takes.
         let lost_ns = match end {
             End::Stopped => 0,
             _ if self.plan.rules.slow => u64::MAX,
-            _ => 2_500_000_000,
+            _ => 2_500_000_000 + paused_ns,
         };
         for (group, key) in shared.oracle.commit_keys() {
             let shard = &life.threads[shared.oracle.shard_of(key)].service.shard;
@@ -451,8 +454,10 @@ impl<'a> Story<'a> {
                 let life = self.life.as_mut()?;
                 let thread = life.threads.iter_mut().find(|t| t.number() == number)?;
                 thread.turn();
+                let now = thread.io.now().monotonic_ns;
+                let at_once = thread.service.pace.deadline_ns.is_some_and(|at| at <= now);
                 assert!(
-                    thread.idle_turns < SPIN_TURNS_MAX,
+                    thread.idle_turns < SPIN_TURNS_MAX || !at_once,
                     "a shard spins: {:?}",
                     thread.service.pace
                 );
@@ -598,6 +603,7 @@ impl<'a> Story<'a> {
             _ if self.rng.chance(300_000) => {
                 let pause = self.rng.between(1_000_000, 1_500_000_000);
                 self.world.pass_ns(pause);
+                self.shared.borrow_mut().oracle.paused_ns += pause;
             }
             _ => {}
         }
