@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::block::{LogIdentity, get_u16, get_u32, get_u64, put_u16, put_u32, put_u64};
 use crate::limits::SHARDS_MAX;
+use crate::recovery::create_anew;
 use crate::types::ShardIndex;
 
 /// Name of the file in the data folder.
@@ -142,7 +143,7 @@ impl Store {
 
     async fn write<D: Disk>(&self, disk: &D, folder: &Path, bytes: AlignedBuf) -> io::Result<()> {
         let temporary = folder.join(TEMPORARY_FILE);
-        let file = disk.open(&temporary, OpenMode::CreateOrTruncate).await?;
+        let file = create_anew(disk, &temporary).await?;
         disk.write_at(&file, 0, Bytes::from_owner(bytes)).await?;
         disk.flush(&file).await?;
         disk.rename(&temporary, &folder.join(STORE_FILE)).await?;

@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use ringmq_ring::{Disk, OpenMode};
+use ringmq_ring::Disk;
 
 use crate::control::segment_files::remove_slowly;
 use crate::error::Error;
+use crate::recovery::create_anew;
 
 /// The state folder of one shard.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl<D: Disk> StateFiles<D> {
     pub async fn begin(&mut self, generation: u64) -> Result<(), Error> {
         self.open = None;
         let path = self.path(generation);
-        let file = self.disk.open(&path, OpenMode::CreateOrTruncate).await;
+        let file = create_anew(&self.disk, &path).await;
         let file = file.map_err(Error::io("create", &path))?;
         self.open = Some(OpenState {
             generation,

@@ -309,6 +309,35 @@ fn an_index_is_written_read_out_for_retirement_and_removed() {
 }
 
 #[test]
+fn index_segments_are_written_in_their_order_even_when_one_fails_at_first() {
+    let mut desk = Desk::fresh(9);
+    desk.segment(2);
+    let full = desk.world.capacity() - desk.world.free();
+    desk.world.set_capacity(full);
+    for number in 0..3 {
+        let mut index = ActiveIndex::new(SegmentNumber(number));
+        let slot = index.open_slot(QueueNumber(1), number, None);
+        index.push(slot, Entry::default());
+        desk.link.ask(Request::WriteIndex(Arc::new(index)));
+    }
+    for _ in 0..50 {
+        desk.step();
+    }
+    desk.world.set_capacity(100 * MB);
+    for _ in 0..3 {
+        desk.until(
+            "an index",
+            |reply| matches!(reply, Reply::IndexWritten { segment, .. } if segment.0 == 2),
+        );
+    }
+    let written = desk.said.iter().filter_map(|reply| match reply {
+        Reply::IndexWritten { segment, .. } => Some(segment.0),
+        _ => None,
+    });
+    assert_eq!(written.collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
 fn a_worker_ends_when_the_shard_has_stopped_and_when_it_is_gone() {
     let world = World::new(8, Faults::default());
     folders(&world);

@@ -19,6 +19,7 @@ use crate::control_record::RunStart;
 use crate::error::Error;
 use crate::index::OpenSegment;
 use crate::limits::{CONTROL_RING, RETENTION_PERIOD_MS, SEGMENTS_AHEAD};
+use crate::queue::ActiveIndex;
 use crate::types::{QueueNumber, SegmentNumber};
 
 /// What the control plane of a shard begins with.
@@ -232,6 +233,9 @@ impl<D: Disk, W: Wake> Worker<D, W> {
 
     async fn serve(&mut self, request: Request) {
         match request {
+            Request::WriteIndex(index) if self.waits_for_older(&index) => {
+                self.requests.push_back(Request::WriteIndex(index));
+            }
             Request::WriteIndex(index) => {
                 let written = self.indexes.write(&index, self.oldest).await;
                 match written {
@@ -256,6 +260,14 @@ impl<D: Disk, W: Wake> Worker<D, W> {
             Request::Recycle(segment) => self.recycle(segment).await,
             Request::Active(_) | Request::Stop => {}
         }
+    }
+
+    /// Index segments are written in the order of their segments: the shard looks for a queue's entries in
+    /// memory first, and everything older must be on disk.
+    fn waits_for_older(&self, index: &ActiveIndex) -> bool {
+        self.requests.iter().any(|request| {
+            matches!(request, Request::WriteIndex(older) if older.segment() < index.segment())
+        })
     }
 
     fn index_written(&mut self, open: OpenSegment<D::File>) {

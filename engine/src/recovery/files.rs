@@ -126,8 +126,16 @@ pub async fn create_shard<D: Disk>(disk: &D, folder: &ShardFolder) -> Result<(),
     synced.map_err(RecoveryError::io("creating", &folder.path))
 }
 
+/// A new file in the place of what a killed process may have left there, and may still be writing to.
+pub(crate) async fn create_anew<D: Disk>(disk: &D, path: &Path) -> io::Result<D::File> {
+    match disk.remove(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => disk.open(path, OpenMode::CreateNew).await,
+    }
+}
+
 async fn write_whole<D: Disk>(disk: &D, path: &Path, bytes: AlignedBuf) -> io::Result<()> {
-    let file = disk.open(path, OpenMode::CreateOrTruncate).await?;
+    let file = create_anew(disk, path).await?;
     disk.write_at(&file, 0, Bytes::from_owner(bytes)).await?;
     disk.flush(&file).await
 }

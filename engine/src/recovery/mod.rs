@@ -14,6 +14,7 @@ mod scan;
 mod segment_reader;
 
 pub use error::RecoveryError;
+pub(crate) use files::create_anew;
 pub use files::{ShardFiles, ShardFolder, create_shard, open_shard};
 pub use recovered::{
     Damage, DamageKind, LogHead, Recovered, RecoveredSegment, RecoveryReport, ShardState, TornTail,

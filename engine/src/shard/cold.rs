@@ -337,13 +337,14 @@ impl<I: Io> Shard<I> {
         let firsts = frozen
             .chain(std::iter::once(&self.log.active))
             .filter_map(|index| Some(index.first(index.slot_of(queue)?)));
-        match firsts.filter(|&first| first > offset).min() {
-            Some(next) => {
-                pull.lost_until(next);
-                Began::Ready(task)
-            }
-            None => Began::Refused(task),
+        let next = firsts.filter(|&first| first > offset).min();
+        let max = self.offsets(queue).max;
+        if next.is_none() && self.entries_in_memory(pull, max) {
+            return Began::Ready(task);
         }
+        // Nothing of the queue is left behind the offset: its end is the next that will be readable.
+        pull.lost_until(next.unwrap_or(max));
+        Began::Ready(task)
     }
 
     /// The newest index segment on disk that may hold entries of a queue.

@@ -348,7 +348,7 @@ impl<I: Io> Shard<I> {
     }
 
     /// Refills the task's entries from the active or a frozen index; `false` when the offset is older.
-    fn entries_in_memory(&self, task: &mut PullTask, max: u64) -> bool {
+    pub(super) fn entries_in_memory(&self, task: &mut PullTask, max: u64) -> bool {
         let (queue, offset) = (task.request.queue, task.request.offset);
         let frozen = self.log.frozen.iter().rev().map(|f| &*f.index);
         for index in std::iter::once(&self.log.active).chain(frozen) {

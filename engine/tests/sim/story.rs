@@ -15,7 +15,7 @@ use super::plan::{Plan, Theme};
 use super::worker::{Answer, Command, Shared, Worker};
 
 /// Steps after which something that must end has not ended.
-const STEPS_MAX: u64 = 3_000_000;
+const STEPS_MAX: u64 = 400_000;
 /// Turns without a completion that no sleeping shard takes.
 const SPIN_TURNS_MAX: u64 = 50_000;
 /// Idle time after which every acknowledged record is below a watermark that is on the disk.
@@ -77,6 +77,7 @@ impl<'a> Story<'a> {
             answers: Default::default(),
             topic_ids: vec![None; topics.len()],
             refused: None,
+            pulled: None,
         };
         let mut rng = Rng::new(plan.seed ^ 0x0005_7012);
         let consumers = (0..plan.consumers)
@@ -297,7 +298,11 @@ impl<'a> Story<'a> {
             })
             .collect();
         for step in 0.. {
-            assert!(step < STEPS_MAX, "reading everything does not end");
+            assert!(
+                step < STEPS_MAX,
+                "reading everything does not end: {:?}",
+                self.shared.borrow().pulled
+            );
             if early.is_some_and(|at| step >= at) {
                 return Some(Cut::Halted(Halt::PowerCut));
             }

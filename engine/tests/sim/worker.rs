@@ -60,6 +60,8 @@ pub struct Shared {
     pub topic_ids: Vec<Option<TopicId>>,
     /// The newest refusal, to be told when a queue takes no record.
     pub refused: Option<Refused>,
+    /// The newest answer to a pull, to be told when reading does not end.
+    pub pulled: Option<(QueueKey, u64, PullStatus)>,
 }
 
 /// One shard and its commands.
@@ -224,6 +226,7 @@ impl Worker {
         result: &PullResult,
     ) {
         let next = self.shared.borrow_mut().oracle.pulled(key, request, result);
+        self.shared.borrow_mut().pulled = Some((key, request.offset, result.status));
         let damaged = matches!(result.status, PullStatus::Damaged { .. });
         self.answer(ticket, Answer::Pulled { next, damaged });
     }

@@ -278,6 +278,11 @@ impl World {
         self.with(|state| state.device.capacity = bytes);
     }
 
+    /// Bytes of the disk.
+    pub fn capacity(&self) -> u64 {
+        self.with(|state| state.device.capacity)
+    }
+
     /// Bytes of the disk not in use.
     pub fn free(&self) -> u64 {
         self.with(|state| state.device.free())
