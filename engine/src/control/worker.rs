@@ -90,7 +90,7 @@ pub enum Stepped {
 }
 
 /// Between two looks at a link with nothing to do.
-pub const IDLE_PAUSE: Duration = Duration::from_millis(5);
+pub const IDLE_PAUSE: Duration = Duration::from_millis(10);
 /// Steps between two reports of the free space.
 const SPACE_LOOKS: u32 = (RETENTION_PERIOD_MS / IDLE_PAUSE.as_millis() as u64) as u32;
 /// After a reply: the shard gets a turn for each.

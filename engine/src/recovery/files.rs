@@ -129,7 +129,7 @@ pub async fn create_shard<D: Disk>(disk: &D, folder: &ShardFolder) -> Result<(),
 /// A new file in the place of what a killed process may have left there, and may still be writing to.
 pub(crate) async fn create_anew<D: Disk>(disk: &D, path: &Path) -> io::Result<D::File> {
     match disk.remove(path).await {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => disk.open(path, OpenMode::CreateNew).await,
     }
 }
