@@ -151,7 +151,8 @@ fn build(environment: &[(&str, &str)], folder: &str) -> Result<std::path::PathBu
         "cargo",
         &[
             "test",
-            "--release",
+            "--profile",
+            "sim",
             "-p",
             "ringmq-engine",
             "--test",
