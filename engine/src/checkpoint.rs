@@ -52,6 +52,8 @@ pub(crate) struct Checkpoint {
     /// Where the newest published state file starts, and its length.
     last_start: LogOffset,
     last_bytes: u64,
+    /// Memory knows what the log does not.
+    wanted: bool,
 }
 
 impl Checkpoint {
@@ -62,6 +64,7 @@ impl Checkpoint {
             next_generation,
             last_start: newest.map_or(LogOffset(0), |state| state.start.end),
             last_bytes: newest.map_or(0, |state| state.bytes),
+            wanted: false,
         }
     }
 
@@ -78,13 +81,19 @@ impl Checkpoint {
 
     /// Whether there is anything that the newest state file does not tell.
     pub(crate) fn is_behind(&self, appended: LogOffset) -> bool {
-        appended > self.last_start
+        self.wanted || appended > self.last_start
+    }
+
+    /// There is something to tell that is not in the log: the next state file is due at a stop.
+    pub(crate) fn want(&mut self) {
+        self.wanted = true;
     }
 
     /// Begins a state file; a replay after it begins at `start`. Returns its generation.
     pub(crate) fn begin(&mut self, identity: LogIdentity, start: BlockMark) -> u64 {
         let generation = self.next_generation;
         self.next_generation += 1;
+        self.wanted = false;
         self.stage = Stage::Building(Box::new(Building {
             writer: StateWriter::new(identity, generation),
             cursor: Cursor::Counters,

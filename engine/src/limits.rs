@@ -98,6 +98,10 @@ pub const WITNESS_DELAY_MAX_NS: u64 = 1_000_000_000;
 pub const OFFSETS_PERIOD_NS: u64 = 1_000_000_000;
 /// The same when one period's changes exceed [`OFFSETS_BYTES_EAGER`].
 pub const OFFSETS_PERIOD_LONG_NS: u64 = 5_000_000_000;
+/// When the log could not take them: how soon it is asked again.
+pub const OFFSETS_RETRY_NS: u64 = 100_000_000;
+/// A stop waits this long for a busy log to take the last group offsets.
+pub const STOP_OFFSETS_NS: u64 = 10_000_000_000;
 /// Bytes of offset records a second that are still written every second.
 pub const OFFSETS_BYTES_EAGER: usize = 64 << 10;
 /// Retention is decided this often.

@@ -27,6 +27,8 @@ pub struct ShardStatus {
     pub indexes_waiting: u32,
     /// Checkpoints published since the start.
     pub checkpoints: u64,
+    /// Group offsets have changed, or were dropped, since the log was last told.
+    pub offsets_behind: bool,
     /// Queues.
     pub queues: u32,
     /// Records appended since the start.

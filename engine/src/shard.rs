@@ -193,6 +193,7 @@ impl<I: Io> Shard<I> {
             segments_ahead: self.log.segments.ahead() as u32,
             indexes_waiting: self.log.frozen.len() as u32,
             checkpoints: self.keeper.checkpoints(),
+            offsets_behind: self.offsets.is_behind(),
             queues: self.queues.len() as u32,
             records: self.counters.records,
             blocks: self.counters.blocks,

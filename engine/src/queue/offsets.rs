@@ -130,6 +130,11 @@ impl GroupOffsets {
         self.changed.len()
     }
 
+    /// Whether there is anything that the log does not say yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.changed.is_empty() || !self.forgotten.is_empty()
+    }
+
     /// The next group whose offsets were dropped, which the log does not say yet.
     pub(crate) fn next_forgotten(&self) -> Option<GroupNumber> {
         self.forgotten.last().copied()

@@ -32,6 +32,8 @@ pub(super) struct Keeper {
     /// They were many at their time and wait for a later one.
     pub(super) offsets_put_off: bool,
     pub(super) stop: StopStage,
+    /// How long a stop waits for the log to take the last offsets; known from its first turn on.
+    pub(super) offsets_until_ns: Option<u64>,
 }
 
 /// How far a stop has come.
@@ -39,7 +41,7 @@ pub(super) struct Keeper {
 pub(super) enum StopStage {
     /// Not asked for.
     No,
-    /// Offsets go to the log, waiting pulls are answered.
+    /// Offsets go to the log as soon as it takes them, waiting pulls are answered.
     Asked,
     /// What is in flight is finished.
     Draining,
@@ -126,6 +128,7 @@ impl Keeper {
             offsets_due_ns: None,
             offsets_put_off: false,
             stop: StopStage::No,
+            offsets_until_ns: None,
         }
     }
 

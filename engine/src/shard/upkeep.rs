@@ -10,7 +10,10 @@ use crate::checkpoint::{Building, Cursor};
 use crate::control::link::{Reply, Request};
 use crate::control_record::{ControlRecord, OFFSETS_MAX, QueueMinimum, minimum_list, offset_list};
 use crate::index::{Damage, OpenSegment};
-use crate::limits::{OFFSETS_BYTES_EAGER, OFFSETS_PERIOD_LONG_NS, OFFSETS_PERIOD_NS};
+use crate::limits::{
+    OFFSETS_BYTES_EAGER, OFFSETS_PERIOD_LONG_NS, OFFSETS_PERIOD_NS, OFFSETS_RETRY_NS,
+    STOP_OFFSETS_NS,
+};
 use crate::log::retention::{Fullness, SegmentAge, Space};
 use crate::log::segment_set::Segment;
 use crate::pull::Event;
@@ -183,15 +186,15 @@ impl<I: Io> Shard<I> {
     /// Changed group offsets go to the log once a second, or every five when they are many.
     fn log_offsets(&mut self) {
         self.log_forgotten();
-        let changed = self.offsets.changed();
-        if changed == 0 || self.offsets.next_forgotten().is_some() {
+        if !self.offsets.is_behind() {
             self.keeper.offsets_due_ns = None;
             return;
         }
+        let changed = self.offsets.changed();
         let now_ns = self.now.monotonic_ns;
         let first = now_ns + OFFSETS_PERIOD_NS;
         let due = self.keeper.offsets_due_ns.get_or_insert(first);
-        let at_once = self.keeper.stop == StopStage::Asked;
+        let at_once = matches!(self.keeper.stop, StopStage::Asked | StopStage::Draining);
         if !at_once && *due > now_ns {
             return;
         }
@@ -201,9 +204,15 @@ impl<I: Io> Shard<I> {
             *due += OFFSETS_PERIOD_LONG_NS - OFFSETS_PERIOD_NS;
             return;
         }
-        self.keeper.offsets_put_off = false;
-        self.keeper.offsets_due_ns = Some(first);
         self.write_offsets();
+        let refused = self.offsets.is_behind();
+        self.keeper.offsets_put_off = refused;
+        let wait = if refused {
+            OFFSETS_RETRY_NS
+        } else {
+            OFFSETS_PERIOD_NS
+        };
+        self.keeper.offsets_due_ns = Some(now_ns + wait);
     }
 
     /// Before any offset that the group commits later.
@@ -219,7 +228,12 @@ impl<I: Io> Shard<I> {
         }
     }
 
+    /// As many as the log takes now; what it refuses stays changed.
     fn write_offsets(&mut self) {
+        // A group that was dropped is dropped in the log before it commits again.
+        if self.offsets.next_forgotten().is_some() {
+            return;
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         while let Some((group, name)) = self.offsets.next_unbound() {
             let name = name.to_owned();
@@ -232,7 +246,7 @@ impl<I: Io> Shard<I> {
         }
         while self.offsets.changed() > 0 {
             // Room is made first: what is taken from the table must reach the log.
-            let bytes = 8 + OFFSETS_MAX * OFFSET_BYTES;
+            let bytes = 8 + self.offsets.changed().min(OFFSETS_MAX) * OFFSET_BYTES;
             if self.room_for_control(bytes).is_err() {
                 break;
             }
@@ -507,7 +521,7 @@ impl<I: Io> Shard<I> {
 
     fn step_stop(&mut self, writing: bool) {
         match self.keeper.stop {
-            StopStage::Asked => self.keeper.stop = StopStage::Draining,
+            StopStage::Asked => self.let_offsets_go(),
             StopStage::Draining if self.log.is_quiet() && !self.cold.in_flight() => {
                 self.keeper.stop = if writing {
                     StopStage::Checkpointing
@@ -515,6 +529,9 @@ impl<I: Io> Shard<I> {
                     StopStage::Witnessing
                 };
                 if writing {
+                    if self.offsets.is_behind() {
+                        self.keeper.checkpoint.want();
+                    }
                     self.step_checkpoint();
                 }
             }
@@ -527,6 +544,25 @@ impl<I: Io> Shard<I> {
             }
             _ => {}
         }
+    }
+
+    /// A stop goes on when the log has all group offsets, or will not take them in time. It may be busy for
+    /// a moment, above all before the first segment of the run is there.
+    fn let_offsets_go(&mut self) {
+        let now_ns = self.now.monotonic_ns;
+        let patience = now_ns.saturating_add(STOP_OFFSETS_NS);
+        let until_ns = *self.keeper.offsets_until_ns.get_or_insert(patience);
+        let hopeless = self.read_only || self.log.no_space || until_ns <= now_ns;
+        if self.offsets.is_behind() && !hopeless {
+            return;
+        }
+        if self.offsets.is_behind() {
+            tracing::warn!(
+                shard = self.index.0,
+                "the log cannot take the last group offsets: groups may begin further back"
+            );
+        }
+        self.keeper.stop = StopStage::Draining;
     }
 
     fn finish_stop(&mut self) {

@@ -1,3 +1,4 @@
+use crate::roll_segment::body;
 use crate::store::{Store, small_config};
 
 #[test]
@@ -34,6 +35,40 @@ fn a_clean_stop_keeps_the_newest_offsets() {
     assert_eq!(
         store.shard(shard).committed_offset("readers", queue),
         Some(1)
+    );
+}
+
+#[test]
+fn a_stop_before_the_first_segment_of_the_run_keeps_the_offsets() {
+    let mut store = Store::new(56, small_config());
+    let (shard, queue) = store.queue("orders", 0);
+    store.send("orders", 0, b"x");
+    store.with(shard, |shard, _| shard.commit_offset("readers", queue, 0));
+    store.pass_ms(2_500);
+    let mut store = store.kill_and_begin();
+    assert!(!store.shard(shard).is_ready(), "the run has begun already");
+    store.with(shard, |shard, _| shard.commit_offset("readers", queue, 1));
+    let store = store.stop_and_open();
+    assert_eq!(
+        store.shard(shard).committed_offset("readers", queue),
+        Some(1)
+    );
+}
+
+#[test]
+fn a_stop_waits_for_a_log_that_is_busy_with_the_offsets() {
+    let mut store = Store::new(57, small_config());
+    let (shard, queue) = store.queue("orders", 0);
+    let mut sent = 0;
+    while store.append("orders", 0, &body(sent)).is_ok() {
+        sent += 1;
+    }
+    while store.append("orders", 0, b"x").is_ok() {}
+    store.with(shard, |shard, _| shard.commit_offset("readers", queue, 0));
+    let store = store.stop_and_open();
+    assert_eq!(
+        store.shard(shard).committed_offset("readers", queue),
+        Some(0)
     );
 }
 

@@ -81,6 +81,15 @@ impl Store {
 
     /// The store that is on the world's disk, ready for appends.
     pub fn open(world: World, config: Config) -> Self {
+        let mut store = Self::begin(world, config);
+        store.run_until("ready", |store| {
+            store.threads.iter().all(|t| t.service.shard.is_ready())
+        });
+        store
+    }
+
+    /// The store that is on the world's disk, before its shards have had a turn.
+    pub fn begin(world: World, config: Config) -> Self {
         println!("seed {}", world.seed());
         let process = world.process();
         let (disk, opening) = (world.disk(process), config.clone());
@@ -130,9 +139,6 @@ impl Store {
             };
             store.threads.push(SimThread::new(io, stepper));
         }
-        store.run_until("ready", |store| {
-            store.threads.iter().all(|t| t.service.shard.is_ready())
-        });
         let topics = store.threads[0].service.shard.topics();
         store.topics = topics.map(|(id, name, _)| (name.to_owned(), id)).collect();
         store
@@ -142,6 +148,12 @@ impl Store {
     pub fn kill_and_open(self) -> Self {
         self.world.kill(self.process);
         Self::open(self.world, self.config)
+    }
+
+    /// Ends the process and opens the store again; its shards have not had a turn.
+    pub fn kill_and_begin(self) -> Self {
+        self.world.kill(self.process);
+        Self::begin(self.world, self.config)
     }
 
     /// The power goes; the store is opened again.

@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmq_engine::{
-    Appended, Offsets, PullRequest, PullResult, PullStatus, ShardIndex, TagFilter, Ticket,
-    placement,
+    Appended, Offsets, PullRequest, PullResult, PullStatus, ShardIndex, ShardStatus, TagFilter,
+    Ticket, placement,
 };
 use ringmq_protocol::record::Records;
 
@@ -80,6 +80,18 @@ struct Commits {
     values: Vec<(u64, u64)>,
 }
 
+/// How far the committed offsets of one shard are known to be safe.
+#[derive(Clone, Copy, Debug, Default)]
+struct Safe {
+    /// What was committed before this time is durable.
+    until_ns: u64,
+    /// Durable once the log is durable up to a position: what was committed before a time.
+    next: Option<(u64, u64)>,
+    /// The log lacks some, and since when it could have taken them, with the stopped time then.
+    behind: bool,
+    late_since: Option<(u64, u64)>,
+}
+
 /// A part of a shard's log that is not what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged {
@@ -102,6 +114,7 @@ pub struct Oracle {
     last_physical: Vec<u64>,
     last_store_ms: Vec<i64>,
     commits: BTreeMap<(usize, QueueKey), Commits>,
+    safe: Vec<Safe>,
     damage: Vec<Damaged>,
     /// For how long the process was stopped in this life.
     pub paused_ns: u64,
@@ -140,6 +153,7 @@ impl Oracle {
             last_physical: vec![0; usize::from(shards)],
             last_store_ms: vec![0; usize::from(shards)],
             commits: BTreeMap::new(),
+            safe: vec![Safe::default(); usize::from(shards)],
             damage: Vec::new(),
             paused_ns: 0,
             stats: Stats::default(),
@@ -429,6 +443,39 @@ impl Oracle {
         commits.values.push((now_ns, value));
     }
 
+    /// A look at a shard after each of its turns. Offsets go to the log within a second of the time from
+    /// which on the log could take them.
+    pub fn looked(&mut self, shard: usize, status: &ShardStatus, now_ns: u64) {
+        let paused_ns = self.paused_ns;
+        let safe = &mut self.safe[shard];
+        if let Some((end, before_ns)) = safe.next
+            && status.durable >= end
+        {
+            safe.until_ns = before_ns;
+            safe.next = None;
+        }
+        safe.behind = status.offsets_behind;
+        if !safe.behind && safe.next.is_none() {
+            safe.next = Some((status.appended, now_ns));
+        }
+        let able = status.segments_ahead > 0 && status.indexes_waiting < 2;
+        if !(safe.behind && able) || self.rules.damaged {
+            safe.late_since = None;
+            return;
+        }
+        let (since_ns, paused_then) = *safe.late_since.get_or_insert((now_ns, paused_ns));
+        let late_ns = now_ns - since_ns - (paused_ns - paused_then);
+        assert!(
+            late_ns <= 1_200_000_000,
+            "I-07: shard {shard} keeps committed offsets from its log for {late_ns} ns"
+        );
+    }
+
+    /// Whether a shard ended with offsets that its log does not have.
+    pub fn is_behind(&self, shard: usize) -> bool {
+        self.safe[shard].behind
+    }
+
     /// What came back of a group's offset; `fresh_ns` is the time before which nothing is forgiven.
     pub fn recovered_commit(
         &mut self,
@@ -436,9 +483,9 @@ impl Oracle {
         key: QueueKey,
         value: Option<u64>,
         fresh_ns: u64,
-        now_ns: u64,
     ) {
         let exact = !self.rules.damaged;
+        let fresh_ns = fresh_ns.max(self.safe[self.shard_of(key)].until_ns);
         let max = self.queues.get(&key).map_or(0, |queue| queue.next);
         let commits = self.commits.entry((group, key)).or_default();
         if let Some(value) = value {
@@ -459,7 +506,8 @@ impl Oracle {
             known || !exact,
             "I-07: {key:?} group {group} came back as {value:?}; it may be one of {allowed:?}"
         );
-        commits.values = value.into_iter().map(|value| (now_ns, value)).collect();
+        // It came from the disk, and stays.
+        commits.values = value.into_iter().map(|value| (0, value)).collect();
     }
 
     /// The groups and queues with a committed offset.
@@ -477,6 +525,10 @@ impl Oracle {
     /// A life is over: what waits will never be answered.
     pub fn life_ended(&mut self) {
         self.waiting.clear();
+        for safe in &mut self.safe {
+            safe.next = None;
+            safe.late_since = None;
+        }
     }
 
     /// What a queue came back with. `cut_ns`: when the life ended.

@@ -369,7 +369,6 @@ impl<'a> Story<'a> {
         let Some(life) = &self.life else { return };
         let shared = Rc::clone(&self.shared);
         let mut shared = shared.borrow_mut();
-        let now_ns = self.world.now().monotonic_ns;
         shared.oracle.forget_places();
         let paused_ns = std::mem::take(&mut shared.oracle.paused_ns);
         for key in shared.oracle.queues() {
@@ -380,21 +379,22 @@ impl<'a> Story<'a> {
                 .oracle
                 .recovered(key, offsets, end, ended_ns.saturating_sub(paused_ns));
         }
-        // Committed offsets are written once a second; the rest is the time that takes.
-        let lost_ns = match end {
-            End::Stopped => 0,
-            _ if self.plan.rules.slow => u64::MAX,
-            _ => 2_500_000_000 + paused_ns,
-        };
+        // A stop on a full disk leaves behind what the log cannot take.
+        let full = matches!(self.plan.theme, Theme::Full | Theme::AnyErrors);
         for (group, key) in shared.oracle.commit_keys() {
-            let shard = &life.threads[shared.oracle.shard_of(key)].service.shard;
+            let number = shared.oracle.shard_of(key);
+            // Committed offsets are written once a second; the rest is the time that takes.
+            let lost_ns = match end {
+                End::Stopped if !(full && shared.oracle.is_behind(number)) => 0,
+                _ if self.plan.rules.slow || end == End::Stopped => u64::MAX,
+                _ => 2_500_000_000 + paused_ns,
+            };
+            let shard = &life.threads[number].service.shard;
             let queue = shared.topic_ids[key.topic].and_then(|id| shard.queue(id, key.queue_id));
             let value =
                 queue.and_then(|queue| shard.committed_offset(&format!("group{group}"), queue));
             let fresh_ns = (ended_ns + u64::from(end == End::Stopped)).saturating_sub(lost_ns);
-            shared
-                .oracle
-                .recovered_commit(group, key, value, fresh_ns, now_ns);
+            shared.oracle.recovered_commit(group, key, value, fresh_ns);
         }
     }
 

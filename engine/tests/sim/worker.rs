@@ -272,6 +272,10 @@ impl Service<SimIo> for Worker {
         while let Some(event) = self.shard.next_event() {
             self.hear(event, now);
         }
+        let shard = usize::from(self.shard.index().0);
+        let status = self.shard.status();
+        let oracle = &mut self.shared.borrow_mut().oracle;
+        oracle.looked(shard, &status, now.monotonic_ns);
         Pace {
             in_flight: self.pace.in_flight,
             deadline_ns: self.pace.deadline_ns,
