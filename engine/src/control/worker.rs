@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -233,22 +234,15 @@ impl<D: Disk, W: Wake> Worker<D, W> {
 
     async fn serve(&mut self, request: Request) {
         match request {
-            Request::WriteIndex(index) if self.waits_for_older(&index) => {
-                self.requests.push_back(Request::WriteIndex(index));
-            }
-            Request::WriteIndex(index) => {
-                let written = self.indexes.write(&index, self.oldest).await;
-                match written {
-                    Ok(open) => self.index_written(open),
-                    Err(error) => self.retry_later(error, Request::WriteIndex(index)),
-                }
-            }
+            Request::WriteIndex(index) => self.write_index(index).await,
             // Retired while its rebuilding was put off.
             Request::RebuildIndex(segment) if segment < self.oldest => {}
-            Request::RebuildIndex(segment) => match self.rebuild(segment).await {
-                Ok(open) => self.index_written(open),
-                Err(error) => self.retry_later(error, Request::RebuildIndex(segment)),
-            },
+            Request::RebuildIndex(segment) => {
+                let rebuilt = self.rebuild(segment).await;
+                if let Err(error) = rebuilt.and_then(|open| self.index_written(open)) {
+                    self.retry_later(error, Request::RebuildIndex(segment));
+                }
+            }
             Request::BeginState(generation) => self.begin_state(generation).await,
             Request::StateChunk(chunk) => self.state_chunk(chunk).await,
             Request::EndState(generation) => self.end_state(generation).await,
@@ -264,25 +258,39 @@ impl<D: Disk, W: Wake> Worker<D, W> {
 
     /// Index segments are written in the order of their segments: the shard looks for a queue's entries in
     /// memory first, and everything older must be on disk.
-    fn waits_for_older(&self, index: &ActiveIndex) -> bool {
-        self.requests.iter().any(|request| {
-            matches!(request, Request::WriteIndex(older) if older.segment() < index.segment())
-        })
+    async fn write_index(&mut self, index: Arc<ActiveIndex>) {
+        if let Some(due) = self.older_put_off(&index) {
+            self.later.push_back((due, Request::WriteIndex(index)));
+            return;
+        }
+        let older = |request: &Request| is_older_index(request, &index);
+        if self.requests.iter().any(older) {
+            self.requests.push_back(Request::WriteIndex(index));
+            return;
+        }
+        let written = self.indexes.write(&index, self.oldest).await;
+        if let Err(error) = written.and_then(|open| self.index_written(open)) {
+            self.retry_later(error, Request::WriteIndex(index));
+        }
     }
 
-    fn index_written(&mut self, open: OpenSegment<D::File>) {
+    /// When an older index segment that could not be written is tried again.
+    fn older_put_off(&self, index: &ActiveIndex) -> Option<u32> {
+        let mut later = self.later.iter();
+        let older = later.find(|(_, request)| is_older_index(request, index))?;
+        Some(older.0)
+    }
+
+    /// Tells the shard, which goes on from the file.
+    fn index_written(&mut self, open: OpenSegment<D::File>) -> Result<(), IndexError> {
         let segment = open.number();
         let handle = self.disk.handle(&open.file);
-        match handle {
-            Ok(handle) => self.replies.push_back(Reply::IndexWritten {
-                segment,
-                index: Box::new(open.map_file(|_| handle)),
-            }),
-            Err(error) => {
-                tracing::error!(%error, %segment, "an index segment cannot be shared");
-                self.requests.push_back(Request::RebuildIndex(segment));
-            }
-        }
+        let handle = handle.map_err(Error::io("share", self.indexes.path(segment)))?;
+        self.replies.push_back(Reply::IndexWritten {
+            segment,
+            index: Box::new(open.map_file(|_| handle)),
+        });
+        Ok(())
     }
 
     /// The shard goes on from memory, and slows down in time; or its readers wait. What can never succeed
@@ -489,6 +497,10 @@ impl<D: Disk, W: Wake> Worker<D, W> {
         self.indexes.segments().await?;
         Ok(())
     }
+}
+
+fn is_older_index(request: &Request, index: &ActiveIndex) -> bool {
+    matches!(request, Request::WriteIndex(older) if older.segment() < index.segment())
 }
 
 /// Between two steps of zeroing a segment that nobody waits for.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ringmq_engine::config::Config;
 use ringmq_engine::{Appended, Boundary, PullStatus, QueueNumber};
+use ringmq_ring::sim::Faults;
 
 use super::desk::{Desk, records, small};
 
@@ -202,4 +203,28 @@ fn a_byte_budget_retires_the_oldest_segments_and_moves_the_minimum_for_good() {
         expected(0, 300, false)[from as usize..]
     );
     assert!(desk.world.contents(Path::new(&index_path(0))).is_err());
+}
+
+#[test]
+fn while_an_index_segment_cannot_be_written_its_records_and_the_newer_ones_are_readable() {
+    let mut desk = Desk::new(7, forgetful());
+    let fails = Faults {
+        write_error: 1_000_000,
+        paths: vec![format!("{:016x}.idx.tmp", 0)],
+        ..Faults::default()
+    };
+    desk.world.set_faults(fails);
+    let (one, two, _) = fill(&mut desk, 0, 120);
+    let status = desk.shard().status();
+    assert_eq!((status.segments, status.indexes_waiting), (3, 2));
+    for _ in 0..20 {
+        desk.pass(100);
+        assert_eq!(desk.read_all(one, 0), expected(0, 120, false));
+        assert_eq!(desk.read_all(two, 0), expected(0, 120, true));
+    }
+    assert!(desk.world.contents(&index_path(1)).is_err());
+    desk.world.set_faults(Faults::default());
+    wait_for_indexes(&mut desk);
+    assert_eq!(desk.read_all(one, 0), expected(0, 120, false));
+    assert_eq!(desk.read_all(two, 0), expected(0, 120, true));
 }

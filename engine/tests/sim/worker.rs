@@ -235,6 +235,12 @@ impl Worker {
         self.shared.borrow_mut().answers.insert(ticket, answer);
     }
 
+    fn hear_all(&mut self, now: Moment) {
+        while let Some(event) = self.shard.next_event() {
+            self.hear(event, now);
+        }
+    }
+
     fn hear(&mut self, event: Event, now: Moment) {
         match event {
             Event::Stored { ticket } => {
@@ -265,13 +271,13 @@ impl Service<SimIo> for Worker {
 
     fn turn(&mut self, io: &mut SimIo, now: Moment) -> Pace {
         self.shard.observe(now);
+        // What the completions of this turn have answered is older than what the commands will hear.
+        self.hear_all(now);
         while let Some(command) = self.commands.pop_front() {
             self.obey(io, command, now);
         }
         self.pace = self.shard.turn(io, now);
-        while let Some(event) = self.shard.next_event() {
-            self.hear(event, now);
-        }
+        self.hear_all(now);
         let shard = usize::from(self.shard.index().0);
         let status = self.shard.status();
         let oracle = &mut self.shared.borrow_mut().oracle;
