@@ -16,8 +16,8 @@ use super::worker::{Answer, Command, Shared, Worker};
 
 /// Steps after which something that must end has not ended.
 const STEPS_MAX: u64 = 400_000;
-/// Turns without a completion that no sleeping shard takes.
-const SPIN_TURNS_MAX: u64 = 50_000;
+/// Late turns in a row that no shard with a next step to take needs.
+const LATE_TURNS_MAX: u64 = 1_000;
 /// Idle time after which every acknowledged record is below a watermark that is on the disk.
 const QUIET_NS: u64 = 4_000_000_000;
 
@@ -459,10 +459,8 @@ impl<'a> Story<'a> {
                 let life = self.life.as_mut()?;
                 let thread = life.threads.iter_mut().find(|t| t.number() == number)?;
                 thread.turn();
-                let now = thread.io.now().monotonic_ns;
-                let at_once = thread.service.pace.deadline_ns.is_some_and(|at| at <= now);
                 assert!(
-                    thread.idle_turns < SPIN_TURNS_MAX || !at_once,
+                    thread.late_turns < LATE_TURNS_MAX,
                     "a shard spins: {:?}",
                     thread.service.pace
                 );

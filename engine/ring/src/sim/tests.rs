@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::{AlignedBuf, Completion, Disk, Io, Moment, OpenMode, Pace, Payload, Service, Wait};
+use crate::{
+    AlignedBuf, Completion, Disk, Io, Moment, OpenMode, Pace, Payload, Service, Wait, Wake,
+};
 
 const PAGE: usize = 4096;
 
@@ -866,4 +868,52 @@ fn the_same_seed_tells_the_same_story_and_another_seed_another() {
         })
         .collect();
     assert_eq!(hashes.len(), 100);
+}
+
+/// Stops at once, or asks for the next turn at a deadline.
+struct Paced(Pace);
+
+impl Service<SimIo> for Paced {
+    fn completion(&mut self, _io: &mut SimIo, _done: Completion<SimStream, Bytes>) {}
+
+    fn turn(&mut self, _io: &mut SimIo, _now: Moment) -> Pace {
+        self.0
+    }
+}
+
+#[test]
+fn a_stopped_thread_that_is_woken_does_not_keep_time_from_passing() {
+    let world = World::new(5, Faults::default());
+    let stop = Pace {
+        stop: true,
+        ..Pace::default()
+    };
+    let mut thread = SimThread::new(world.io(world.process()), Paced(stop));
+    thread.turn();
+    assert!(thread.is_stopped());
+    thread.io.waker().wake();
+    assert_eq!(world.step(), Step::Turn(thread.number()));
+    thread.turn();
+    assert_eq!(world.step(), Step::Idle);
+}
+
+#[test]
+fn only_turns_towards_a_deadline_that_has_passed_are_late() {
+    let world = World::new(6, Faults::default());
+    let late = Pace {
+        deadline_ns: Some(1),
+        ..Pace::default()
+    };
+    let mut thread = SimThread::new(world.io(world.process()), Paced(late));
+    for turns in 1..=3 {
+        world.step();
+        thread.turn();
+        assert_eq!(thread.late_turns, turns);
+    }
+    for waits in [None, Some(u64::MAX)] {
+        thread.service.0.deadline_ns = waits;
+        thread.io.waker().wake();
+        thread.turn();
+        assert_eq!(thread.late_turns, 0);
+    }
 }

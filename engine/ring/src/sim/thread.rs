@@ -14,8 +14,9 @@ pub struct SimThread<S> {
     pub service: S,
     completions: Vec<Done>,
     stopped: bool,
-    /// Turns in a row that found nothing complete: many of them mean that it spins.
-    pub idle_turns: u64,
+    /// Turns in a row that found nothing complete and asked for the next at a time that is not to
+    /// come: many of them mean that it spins.
+    pub late_turns: u64,
 }
 
 impl<S: Service<SimIo>> SimThread<S> {
@@ -26,7 +27,7 @@ impl<S: Service<SimIo>> SimThread<S> {
             service,
             completions: Vec::new(),
             stopped: false,
-            idle_turns: 0,
+            late_turns: 0,
         }
     }
 
@@ -38,22 +39,21 @@ impl<S: Service<SimIo>> SimThread<S> {
     /// One turn. After a pace with `stop` it has no more turns.
     pub fn turn(&mut self) -> Pace {
         if self.stopped {
-            return Pace {
-                stop: true,
-                ..Pace::default()
-            };
+            return self.rest();
         }
         self.io.begin(&mut self.completions);
-        self.idle_turns = match self.completions.is_empty() {
-            true => self.idle_turns + 1,
-            false => 0,
-        };
+        let idle = self.completions.is_empty();
         for completion in self.completions.drain(..) {
             self.service.completion(&mut self.io, completion);
         }
         let now = self.io.now();
         let pace = self.service.turn(&mut self.io, now);
         self.stopped = pace.stop;
+        let late = pace.deadline_ns.is_some_and(|at| at <= now.monotonic_ns);
+        self.late_turns = match idle && late {
+            true => self.late_turns + 1,
+            false => 0,
+        };
         let wait = match pace {
             Pace { stop: true, .. } => Wait::Forever,
             Pace {
@@ -64,6 +64,18 @@ impl<S: Service<SimIo>> SimThread<S> {
         // A simulated turn has no failure.
         let _ = self.io.turn(wait, &mut self.completions);
         pace
+    }
+
+    /// What still completes, or wakes a thread that has ended, is for nobody: time may pass.
+    fn rest(&mut self) -> Pace {
+        self.io.begin(&mut self.completions);
+        self.completions.clear();
+        // A simulated turn has no failure.
+        let _ = self.io.turn(Wait::Forever, &mut self.completions);
+        Pace {
+            stop: true,
+            ..Pace::default()
+        }
     }
 
     /// Whether it has stopped.
