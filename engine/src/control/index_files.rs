@@ -231,6 +231,20 @@ impl<D: Disk> IndexFiles<D> {
         remove_slowly(&self.disk, self.path(segment)).await
     }
 
+    /// Removes, durably, the index segments from `first` on: the log has yet to write those segments. A
+    /// power cut may have taken an empty segment and left its index, which would hide what comes.
+    pub async fn remove_from(&self, first: SegmentNumber) -> Result<(), Error> {
+        let mut segments = self.segments().await?;
+        segments.retain(|&segment| segment >= first);
+        for &segment in &segments {
+            self.remove(segment).await?;
+        }
+        match segments.is_empty() {
+            true => Ok(()),
+            false => self.sync_folder().await,
+        }
+    }
+
     /// The entries of a log segment out of its file `log`. `next_log` is the file of the segment
     /// after it: its first block tells where the accepted part of this one ends, and so do the manifest's `runs`.
     pub async fn scan_log(

@@ -193,6 +193,11 @@ async fn open_one<D: Disk>(
     let indexes = open_indexes(disk, &folder, store, shard, &kept).await?;
     let indexed: Vec<SegmentNumber> = indexes.iter().map(OpenSegment::number).collect();
     let recovered = recover(disk, &folder, files, &indexed).await?;
+    let (head, _) = recovered.head.next.split(store.segment_bytes);
+    let index_files = IndexFiles::new(disk.clone(), folder.index(), store.id, shard);
+    index_files.remove_from(head).await?;
+    let mut indexes = indexes;
+    indexes.retain(|index| index.number() < head);
     assemble(disk, config, &folder, chance, recovered, indexes).await
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use ringmq_ring::sim::{Faults, Process, SimHandle, SimIo, Step, World};
 use ringmq_ring::{Disk, Io, Wait};
 
+use super::index_files::IndexFiles;
 use super::link::{Reply, Request, ShardLink, link};
 use super::worker::{Worker, WorkerStart};
 use crate::block::LogIdentity;
@@ -336,6 +337,31 @@ fn index_segments_are_written_in_their_order_even_when_one_fails_at_first() {
         _ => None,
     });
     assert_eq!(written.collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
+fn index_segments_of_segments_that_are_not_written_yet_are_removed_for_good() {
+    let mut desk = Desk::fresh(10);
+    for number in 0..3 {
+        let index = ActiveIndex::new(SegmentNumber(number));
+        desk.link.ask(Request::WriteIndex(Arc::new(index)));
+    }
+    desk.until(
+        "the last index",
+        |reply| matches!(reply, Reply::IndexWritten { segment, .. } if segment.0 == 2),
+    );
+    let disk = desk.world.disk(desk.process);
+    let removed = desk.world.block_on(desk.process, async move {
+        let files = IndexFiles::new(disk, "shard-00/index".into(), [3; 16], ShardIndex(0));
+        files.remove_from(SegmentNumber(1)).await
+    });
+    removed.expect("a faultless disk");
+    desk.world.power_cut();
+    let indexes = desk.names().into_iter().filter(|n| n.ends_with(".idx"));
+    assert_eq!(
+        indexes.collect::<Vec<_>>(),
+        ["shard-00/index/0000000000000000.idx"]
+    );
 }
 
 #[test]

@@ -368,8 +368,8 @@ impl Oracle {
             if wanted(&request.filter, tag) {
                 assert!(
                     self.excused(key, &held),
-                    "I-01: {key:?} passed over offset {offset}, message {}",
-                    held.id
+                    "I-01: {key:?} passed over offset {offset} on its way from {from} to {to}: \
+                     {held:?}, {request:?}"
                 );
             }
         }
