@@ -14,6 +14,7 @@ use crate::control::link::{ControlLink, link};
 use crate::control::worker::WorkerStart;
 use crate::error::Error;
 use crate::index::OpenSegment;
+use crate::limits::SHARDS_MAX;
 use crate::recovery::{
     Recovered, RecoveredSegment, RecoveryReport, ShardFolder, create_shard, open_shard, recover,
 };
@@ -73,7 +74,12 @@ pub async fn open_store<D: Disk>(
     made.map_err(Error::io("create", folder))?;
     let lock = lock_folder(disk, config).await?;
     let store = match Store::load(disk, folder).await? {
-        Some(store) => check_shards(store, config)?,
+        Some(store) => {
+            // Whoever made it may have died before its name was durable.
+            let synced = disk.sync_dir(folder).await;
+            synced.map_err(Error::io("flush the folder", folder))?;
+            check_shards(store, config)?
+        }
         None => create_store(disk, config, &chance).await?,
     };
     let mut shards = Vec::new();
@@ -155,6 +161,7 @@ async fn create_store<D: Disk>(
         segment_bytes: config.segment_bytes,
         created_ms: chance.wall_ms,
     };
+    refuse_orphans(disk, config).await?;
     for number in 0..store.shards {
         let folder = shard_folder(config, &store, ShardIndex(number));
         create_shard(disk, &folder).await?;
@@ -170,6 +177,29 @@ async fn create_store<D: Disk>(
     }
     store.create(disk, folder).await?;
     Ok(store)
+}
+
+/// A new store is never made over the segments of another one whose store file is gone.
+async fn refuse_orphans<D: Disk>(disk: &D, config: &Config) -> Result<(), Error> {
+    for number in 0..SHARDS_MAX {
+        let log = config
+            .folder
+            .join(format!("shard-{}/log", ShardIndex(number)));
+        match disk.list(&log).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("list", log)(error)),
+            Ok(names) if names.is_empty() => {}
+            Ok(_) => {
+                return Err(Error::Corrupt(format!(
+                    "{} holds a log, but the store file in {} is missing: restore it from a backup, \
+                     or empty the folder for a new store",
+                    log.display(),
+                    config.folder.display()
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn shard_folder(config: &Config, store: &Store, shard: ShardIndex) -> ShardFolder {

@@ -342,7 +342,9 @@ async fn flush_touched<D: Disk>(
             flushed.map_err(RecoveryError::io("flushing", folder.segment(*number)))?;
         }
     }
-    Ok(())
+    // A killed process may have named a segment without making the name durable.
+    let synced = disk.sync_dir(&folder.log()).await;
+    synced.map_err(RecoveryError::io("flushing", folder.log()))
 }
 
 /// Makes the new run durable before its first append.

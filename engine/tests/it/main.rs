@@ -14,6 +14,7 @@ mod faults;
 mod full_disk;
 mod log_recovery;
 mod long_poll;
+mod names_survive;
 mod offset_by_time;
 mod offsets_survive;
 mod on_this_machine;
