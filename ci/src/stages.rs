@@ -10,7 +10,8 @@ use crate::{crash, fuzz, java, lint, sim, tidy};
 pub struct Stage {
     /// What it is called on the command line and in the report.
     name: &'static str,
-    /// How long it may take on two cores, in seconds; longer is reported as a failure.
+    /// How long it should take on two cores, in seconds; longer is reported. (What a stage runs is
+    /// bounded for itself.)
     budget_s: u64,
     run: fn() -> Outcome,
 }
@@ -29,42 +30,42 @@ pub const ALL: &[Stage] = &[
     },
     Stage {
         name: "clippy",
-        budget_s: 180,
+        budget_s: 150,
         run: lint::clippy,
     },
     Stage {
         name: "docs",
-        budget_s: 120,
+        budget_s: 90,
         run: lint::docs,
     },
     Stage {
         name: "deny",
-        budget_s: 240,
+        budget_s: 120,
         run: lint::deny,
     },
     Stage {
         name: "sim",
-        budget_s: 300,
+        budget_s: 240,
         run: || sim::run(&sim::Options::pipeline()),
     },
     Stage {
         name: "planted",
-        budget_s: 180,
+        budget_s: 240,
         run: || sim::planted(&sim::PlantedOptions::pipeline()),
     },
     Stage {
         name: "crash",
-        budget_s: 240,
+        budget_s: 180,
         run: || crash::run(&crash::Options::pipeline()),
     },
     Stage {
         name: "java",
-        budget_s: 420,
+        budget_s: 300,
         run: || java::run(&java::Options::pipeline()),
     },
     Stage {
         name: "fuzz",
-        budget_s: 180,
+        budget_s: 300,
         run: || fuzz::run(&fuzz::Options::pipeline()),
     },
 ];
@@ -108,13 +109,10 @@ pub fn run(pipeline: &str, stages: &[Stage], only: &[String]) -> Outcome {
             stage.name, stage.budget_s
         );
         match outcome {
-            Ok(summary) if !over => {
-                passed += 1;
-                say(&format!("ok   {head}  {summary}"));
-            }
             Ok(summary) => {
-                failed += 1;
-                say(&format!("FAIL {head}  over its time budget; {summary}"));
+                passed += 1;
+                let word = if over { "SLOW" } else { "ok  " };
+                say(&format!("{word} {head}  {summary}"));
             }
             Err(failure) => {
                 failed += 1;
