@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::index::OpenSegment;
 use crate::limits::SHARDS_MAX;
 use crate::recovery::{
-    Recovered, RecoveredSegment, RecoveryReport, ShardFolder, create_shard, open_shard, recover,
+    LogHead, Recovered, RecoveredSegment, RecoveryReport, ShardFolder, create_shard, open_shard,
+    recover,
 };
 use crate::shard::{Settings, ShardStart, StartSegment};
 use crate::store::Store;
@@ -266,6 +267,13 @@ async fn assemble<D: Disk>(
     let size = folder.identity.segment_bytes;
     let (next, _) = recovered.head.next.split(size);
     let fresh = recovered.head.fresh_segment;
+    // After a clean stop recovery may not have read a single block.
+    let stored = indexes.iter().filter_map(|index| index.header.times);
+    let newest_ms = stored.map(|(_, last)| last).max().unwrap_or(0);
+    let head = LogHead {
+        last_store_ms: recovered.head.last_store_ms.max(newest_ms),
+        ..recovered.head
+    };
     let mut segments = Vec::new();
     for segment in recovered.segments {
         // What lies at and after a fresh start is prepared, not part of the log.
@@ -306,7 +314,7 @@ async fn assemble<D: Disk>(
         settings: Settings::from(config),
         identity: folder.identity,
         seed: chance.table_seed.wrapping_add(u64::from(recovered.shard.0)),
-        head: recovered.head,
+        head,
         run: recovered.run,
         segments,
         retired: recovered.retired,

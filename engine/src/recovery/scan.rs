@@ -302,11 +302,12 @@ impl<'a, D: Disk> Scan<'a, D> {
             None => true,
             Some(epoch) if header.epoch == epoch => true,
             Some(epoch) if header.epoch > epoch => match run_start(view) {
-                Some(run) => {
+                // Without its manifest a run is still known by its own first block.
+                Some(run) if !planted(planted::EPOCH_NOT_DURABLE) => {
                     self.runs.learn(run);
                     true
                 }
-                None => false,
+                _ => false,
             },
             Some(_) => planted(planted::NO_EPOCH_CHECK),
         }
@@ -435,7 +436,9 @@ impl<'a, D: Disk> Scan<'a, D> {
         for block in &seen {
             self.durable = self.durable.max(block.durable);
             self.epoch = self.epoch.max(block.epoch);
-            if let Some(run) = block.run {
+            if let Some(run) = block.run
+                && !planted(planted::EPOCH_NOT_DURABLE)
+            {
                 self.runs.learn(run);
             }
         }

@@ -1,7 +1,7 @@
 //! One life of the engine: a process with its shards and their control plane.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use ringmq_engine::control::open::{OpenedStore, StoreChance, open_store};
@@ -90,4 +90,13 @@ pub fn start(
 pub fn segment_path(config: &Config, shard: usize, segment: u64) -> PathBuf {
     let folder = config.folder.join(format!("shard-{shard:02}/log"));
     folder.join(format!("{segment:016x}.log"))
+}
+
+/// The inverse of [`segment_path`].
+pub fn segment_of(path: &Path) -> Option<(u8, u64)> {
+    let segment = u64::from_str_radix(path.file_stem()?.to_str()?, 16).ok()?;
+    let shard = path.parent()?.parent()?.file_name()?.to_str()?;
+    let shard = shard.strip_prefix("shard-")?.parse().ok()?;
+    let log = path.extension().is_some_and(|extension| extension == "log");
+    log.then_some((shard, segment))
 }

@@ -18,6 +18,8 @@ use super::worker::{Answer, Command, Shared, Worker};
 const STEPS_MAX: u64 = 400_000;
 /// Late turns in a row that no shard with a next step to take needs.
 const LATE_TURNS_MAX: u64 = 1_000;
+/// Bytes before a lying write that may be lost with it: a block of several writes.
+const LIE_REACH: u64 = 1 << 20;
 /// Idle time after which every acknowledged record is below a watermark that is on the disk.
 const QUIET_NS: u64 = 4_000_000_000;
 
@@ -48,6 +50,8 @@ struct Story<'a> {
     end: Option<(End, u64)>,
     /// Faults that had happened when the last life ended.
     fired_before: usize,
+    /// Silent faults that the oracle knows of.
+    lies_seen: usize,
     /// No more trouble from here.
     quiet: bool,
 }
@@ -99,6 +103,7 @@ impl<'a> Story<'a> {
             next_ticket: 1,
             end: None,
             fired_before: 0,
+            lies_seen: 0,
             quiet: false,
         }
     }
@@ -182,6 +187,13 @@ impl<'a> Story<'a> {
             self.world.fired().len()
         );
         self.stats(|stats| stats.open_errors += 1);
+        // A flush that failed in recovery forgot what the killed process had written, too.
+        if !self.plan.rules.sync && self.flush_failed() {
+            self.end = self.end.map(|(end, at)| match end {
+                End::Killed => (End::PowerCut, at),
+                end => (end, at),
+            });
+        }
         self.kill_life();
         self.heal();
     }
@@ -327,6 +339,10 @@ impl<'a> Story<'a> {
             };
             *waiting = None;
             if let Answer::Pulled { next, damaged } = answer {
+                if next == *offset && !damaged {
+                    // Busy: a reader does not ask again at once.
+                    self.world.pass_ns(200_000);
+                }
                 // Once more, or on behind it: a read may fail for a while, damage stays.
                 let skip = damaged && self.rng.chance(250_000);
                 *offset = next.max(*offset + u64::from(skip));
@@ -363,6 +379,7 @@ impl<'a> Story<'a> {
     }
 
     fn compare_offsets(&mut self) {
+        self.learn_damage();
         let Some((end, ended_ns)) = self.end else {
             return;
         };
@@ -380,12 +397,13 @@ impl<'a> Story<'a> {
                 .recovered(key, offsets, end, ended_ns.saturating_sub(paused_ns));
         }
         // A stop on a full disk leaves behind what the log cannot take.
-        let full = matches!(self.plan.theme, Theme::Full | Theme::AnyErrors);
+        // A stop waits for the log only so long.
+        let lenient = self.plan.rules.slow || self.may_fail_to_open();
         for (group, key) in shared.oracle.commit_keys() {
             let number = shared.oracle.shard_of(key);
             // Committed offsets are written once a second; the rest is the time that takes.
             let lost_ns = match end {
-                End::Stopped if !(full && shared.oracle.is_behind(number)) => 0,
+                End::Stopped if !(lenient && shared.oracle.is_behind(number)) => 0,
                 _ if self.plan.rules.slow || end == End::Stopped => u64::MAX,
                 _ => 2_500_000_000 + paused_ns,
             };
@@ -454,6 +472,7 @@ impl<'a> Story<'a> {
 
     /// One step of the world.
     fn step(&mut self) -> Option<Cut> {
+        self.learn_damage();
         match self.world.step() {
             Step::Turn(number) => {
                 let life = self.life.as_mut()?;
@@ -472,6 +491,27 @@ impl<'a> Story<'a> {
             Step::Ran => None,
             Step::Idle => panic!("the world has come to rest"),
             Step::Halted(halt) => Some(Cut::Halted(halt)),
+        }
+    }
+
+    /// Tells the oracle of writes of the log that the device has only pretended to make.
+    fn learn_damage(&mut self) {
+        if self.plan.theme != Theme::Lies {
+            return;
+        }
+        let fired = self.world.fired();
+        let size = self.plan.config.segment_bytes;
+        for fault in &fired[std::mem::replace(&mut self.lies_seen, fired.len())..] {
+            let Some((shard, segment)) = life::segment_of(&fault.path) else {
+                continue;
+            };
+            let from = segment * size + fault.position;
+            self.shared.borrow_mut().oracle.damage(Damaged {
+                shard,
+                from: from.saturating_sub(LIE_REACH),
+                to: from + fault.len,
+                at_the_end: true,
+            });
         }
     }
 
