@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use ringmq_engine::{TagFilter, Ticket};
+use ringmq_engine::{Refused, TagFilter, Ticket};
 use ringmq_ring::sim::{Fault, Faults, Halt, Process, Rng, SimThread, Step, World};
 use ringmq_ring::{Io, Wake};
 
@@ -50,6 +50,8 @@ struct Story<'a> {
     end: Option<(End, u64)>,
     /// Faults that had happened when the last life ended.
     fired_before: usize,
+    /// The store does not open any more, and should not.
+    refused: bool,
     /// Silent faults that the oracle knows of.
     lies_seen: usize,
     /// No more trouble from here.
@@ -104,6 +106,7 @@ impl<'a> Story<'a> {
             end: None,
             fired_before: 0,
             lies_seen: 0,
+            refused: false,
             quiet: false,
         }
     }
@@ -112,6 +115,9 @@ impl<'a> Story<'a> {
 
     /// Opens the store under the planned faults, checks it, works, and ends it somehow.
     fn live(&mut self) {
+        if self.refused {
+            return;
+        }
         self.world.set_faults(self.faults());
         if !self.open_and_check() {
             return;
@@ -124,9 +130,15 @@ impl<'a> Story<'a> {
 
     /// No faults any more: the store must open, hold everything, take new records and stop.
     fn last_life(&mut self) {
+        if self.refused {
+            return;
+        }
         self.heal();
         self.quiet = true;
-        assert!(self.open_and_check(), "it does not open without faults");
+        if !self.open_and_check() {
+            assert!(self.refused, "it does not open without faults");
+            return;
+        }
         self.must_accept();
         assert!(self.stop(), "it does not stop without faults");
         self.end(End::Stopped);
@@ -168,6 +180,11 @@ impl<'a> Story<'a> {
             match self.open(early) {
                 Ok(true) => break,
                 Ok(false) => return false,
+                Err(_) if self.plan.theme == Theme::Lies => {
+                    // Metadata that a lying device has spoiled is for an operator.
+                    self.refused = true;
+                    return false;
+                }
                 Err(error) => self.opening_failed(&error),
             }
         }
@@ -840,7 +857,9 @@ impl<'a> Story<'a> {
                     waited < 10_000_000_000,
                     "I-14: {key:?} takes no record: {refused:?}"
                 );
-                if answer == Answer::Stored {
+                let lied_to = self.plan.theme == Theme::Lies;
+                let read_only = self.shared.borrow().refused == Some(Refused::ReadOnly);
+                if answer == Answer::Stored || (lied_to && read_only) {
                     break;
                 }
                 self.idle(1_000_000);
