@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ringmq_engine::limits::STOP_OFFSETS_NS;
 use ringmq_engine::{
     Appended, Offsets, PullRequest, PullResult, PullStatus, ShardIndex, ShardStatus, TagFilter,
     Ticket, placement,
@@ -90,6 +91,8 @@ struct Safe {
     /// The log lacks some, and since when it could have taken them, with the stopped time then.
     behind: bool,
     late_since: Option<(u64, u64)>,
+    /// The newest look, which is the last one when the shard has stopped.
+    looked_ns: u64,
 }
 
 /// A part of a shard's log that is not what was written.
@@ -115,6 +118,8 @@ pub struct Oracle {
     last_store_ms: Vec<i64>,
     commits: BTreeMap<(usize, QueueKey), Commits>,
     safe: Vec<Safe>,
+    /// When the newest stop was asked for.
+    stop_asked_ns: u64,
     damage: Vec<Damaged>,
     /// For how long the process was stopped in this life.
     pub paused_ns: u64,
@@ -154,6 +159,7 @@ impl Oracle {
             last_store_ms: vec![0; usize::from(shards)],
             commits: BTreeMap::new(),
             safe: vec![Safe::default(); usize::from(shards)],
+            stop_asked_ns: 0,
             damage: Vec::new(),
             paused_ns: 0,
             stats: Stats::default(),
@@ -454,6 +460,7 @@ impl Oracle {
             safe.until_ns = before_ns;
             safe.next = None;
         }
+        safe.looked_ns = now_ns;
         safe.behind = status.offsets_behind;
         if !safe.behind && safe.next.is_none() {
             safe.next = Some((status.appended, now_ns));
@@ -471,9 +478,20 @@ impl Oracle {
         );
     }
 
+    /// All shards are asked to stop.
+    pub fn stop_asked(&mut self, now_ns: u64) {
+        self.stop_asked_ns = now_ns;
+    }
+
     /// Whether a shard ended with offsets that its log does not have.
     pub fn is_behind(&self, shard: usize) -> bool {
         self.safe[shard].behind
+    }
+
+    /// Whether a stop waited for a stalled log as long as it must, in vain.
+    pub fn waited_in_vain(&self, shard: usize) -> bool {
+        let until_ns = self.stop_asked_ns + STOP_OFFSETS_NS;
+        self.rules.slow && self.is_behind(shard) && self.safe[shard].looked_ns >= until_ns
     }
 
     /// What came back of a group's offset; `fresh_ns` is the time before which nothing is forgiven.

@@ -413,14 +413,16 @@ impl<'a> Story<'a> {
                 .oracle
                 .recovered(key, offsets, end, ended_ns.saturating_sub(paused_ns));
         }
-        // A stop on a full disk leaves behind what the log cannot take.
-        // A stop waits for the log only so long.
-        let lenient = self.plan.rules.slow || self.may_fail_to_open();
+        // A stop leaves behind what a full or failing disk keeps from the log, or one that stalls for too
+        // long; what was durable before is not forgiven.
+        let failing = self.may_fail_to_open();
         for (group, key) in shared.oracle.commit_keys() {
             let number = shared.oracle.shard_of(key);
             // Committed offsets are written once a second; the rest is the time that takes.
+            let behind = shared.oracle.is_behind(number);
+            let forgiven = behind && failing || shared.oracle.waited_in_vain(number);
             let lost_ns = match end {
-                End::Stopped if !(lenient && shared.oracle.is_behind(number)) => 0,
+                End::Stopped if !forgiven => 0,
                 _ if self.plan.rules.slow || end == End::Stopped => u64::MAX,
                 _ => 2_500_000_000 + paused_ns,
             };
@@ -725,6 +727,8 @@ impl<'a> Story<'a> {
 
     /// `false` when it failed meanwhile.
     fn stop(&mut self) -> bool {
+        let now_ns = self.world.now().monotonic_ns;
+        self.shared.borrow_mut().oracle.stop_asked(now_ns);
         if let Some(life) = &mut self.life {
             for thread in &mut life.threads {
                 thread.service.shard.stop();
