@@ -154,7 +154,8 @@ impl Disk for GlommioDisk {
 
     async fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let here = path.as_os_str().is_empty();
-        let path = if here { Path::new(".") } else { path };
+        // glommio opens paths from no folder at all: only whole ones are found.
+        let path = std::path::absolute(if here { Path::new(".") } else { path })?;
         let folder = Directory::open(path).await.map_err(plain_error)?;
         folder.sync().await.map_err(plain_error)?;
         folder.close().await.map_err(plain_error)
