@@ -181,7 +181,7 @@ fn the_kv_configuration_is_kept_where_a_file_is_named() {
     assert_eq!(answer.field("value"), Some("v"));
 }
 
-/// The binary, started and ready.
+/// The binary, started and ready, in a folder of its own.
 struct Program {
     child: Child,
     broker: SocketAddr,
@@ -193,7 +193,9 @@ fn program(folder: &Path) -> Program {
     std::fs::write(&file, "mapedFileSizeCommitLog=8388608\nlistenPrt=7\n").unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_ringmq"))
         .args(["standalone", "--namesrv-port", "0", "--broker-port", "0"])
-        .args(["--data".as_ref(), folder.join("data").as_os_str()])
+        // A relative path, as the default is.
+        .args(["--data", "data"])
+        .current_dir(folder)
         .args(["-c".as_ref(), file.as_os_str()])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
