@@ -38,8 +38,8 @@ pub fn docs() -> Outcome {
     Ok("no warnings".into())
 }
 
-/// Licences, sources and banned crates. (Advisories need a database from a host that a closed
-/// network does not reach; `cargo ci nightly` asks for them where it can.)
+/// Licences, sources and banned crates. Advisories are not asked for: their database comes from a
+/// host that a closed network does not reach (`cargo deny check advisories` where it does).
 pub fn deny() -> Outcome {
     ensure_cargo_deny()?;
     let arguments = ["deny", "check", "licenses", "bans", "sources"];

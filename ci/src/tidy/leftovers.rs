@@ -1,6 +1,9 @@
 //! What must not be left lying about: unfinished places, sleeps, long files and functions.
 
+use std::path::PathBuf;
+
 use super::sources::Source;
+use crate::root;
 
 /// A Rust file longer than this wants to be two nouns.
 const FILE_LINES_MAX: usize = 1200;
@@ -59,8 +62,15 @@ fn fault_in(source: &Source, line: &str) -> Option<&'static str> {
             return Some("a line over 160 characters");
         }
     }
-    if line.contains("/root/") || line.contains("/work/") {
-        return Some("a path of one machine");
-    }
-    None
+    names_this_machine(line).then_some("a path of one machine")
+}
+
+/// Whether a line holds the path of this checkout or of the home folder.
+fn names_this_machine(line: &str) -> bool {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    [Some(root::repository()), home]
+        .into_iter()
+        .flatten()
+        .filter(|folder| folder.parent().is_some())
+        .any(|folder| line.contains(&format!("{}/", folder.display())))
 }
