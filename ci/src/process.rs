@@ -75,7 +75,12 @@ fn collect(child: &mut Child) -> mpsc::Receiver<String> {
 fn drain(mut stream: impl Read + Send + 'static, sender: mpsc::Sender<String>) {
     std::thread::spawn(move || {
         let mut chunk = [0; 16 * 1024];
-        while let Ok(count) = stream.read(&mut chunk) {
+        loop {
+            let count = match stream.read(&mut chunk) {
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
+            };
             if count == 0
                 || sender
                     .send(String::from_utf8_lossy(&chunk[..count]).into())

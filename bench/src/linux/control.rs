@@ -94,7 +94,10 @@ impl Control {
                 .map_err(|error| malformed(error.to_string()))?
             {
                 Split::Incomplete { .. } => {
-                    let count = self.stream.read(&mut chunk)?;
+                    let count = match self.stream.read(&mut chunk) {
+                        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                        other => other?,
+                    };
                     if count == 0 {
                         return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
                     }

@@ -150,6 +150,7 @@ impl Server {
             }
             match stream.read(&mut chunk) {
                 Ok(count) if count > 0 => received.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 _ => return,
             }
         }

@@ -91,7 +91,10 @@ impl Connection {
         };
         match look() {
             Ok(seen) => seen == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            ),
         }
     }
 

@@ -50,7 +50,11 @@ impl Hand {
             self.turn();
             match client.read(&mut chunk) {
                 Ok(read) => received.extend_from_slice(&chunk[..read]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+                    ) => {}
                 Err(error) => panic!("{error}"),
             }
             while let Some(word) = received.first_chunk::<4>() {

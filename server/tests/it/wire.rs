@@ -175,6 +175,8 @@ impl Client {
                 Ok(0) => return None,
                 Ok(read) => self.received.extend_from_slice(&chunk[..read]),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                // A socket with a timeout is woken by whatever stops the process for a moment.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("no frame within {LIMIT:?}: {error}"),
             }
         }

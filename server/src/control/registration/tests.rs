@@ -74,7 +74,12 @@ fn fake_server() -> FakeServer {
 fn serve(mut stream: TcpStream, id: ConnectionId, state: &Mutex<NameServer>, tell: &Sender<i32>) {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
-    while let Ok(read @ 1..) = stream.read(&mut chunk) {
+    loop {
+        let read = match stream.read(&mut chunk) {
+            Ok(read @ 1..) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Ok(_) | Err(_) => return,
+        };
         bytes.extend_from_slice(&chunk[..read]);
         while let Ok(Split::Frame(frame)) = frame::split(&bytes, 1 << 24) {
             let header = Header::decode(frame.kind, frame.header).unwrap();
