@@ -12,6 +12,7 @@ use clap::Args;
 
 use crate::broker::{self, Broker, Settings};
 use crate::failure::{Failure, Outcome};
+use crate::jars;
 use crate::process::{command, exists, run as run_process};
 use crate::root;
 
@@ -294,19 +295,8 @@ struct Java {
 impl Java {
     /// Copies the jars (once) and compiles the scenarios.
     fn prepare(client: &str) -> Result<Self, Failure> {
-        let base = root::target().join("compat-java").join(client);
-        let jars = base.join("jars");
-        let done = base.join("jars.done");
-        if !done.exists() {
-            let pom = root::repository().join(format!("ci/compat/java/pom-{client}.xml"));
-            let mut maven = command("mvn", &["-q", "-B", "-f"]);
-            maven
-                .arg(pom)
-                .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
-                .arg(format!("-DoutputDirectory={}", jars.display()));
-            run_process(maven, Duration::from_secs(300))?;
-            std::fs::write(&done, "")?;
-        }
+        let jars = jars::copy(client)?;
+        let base = jars::base(client);
         let classes = base.join("classes");
         let home = base.join("home");
         std::fs::create_dir_all(&classes)?;

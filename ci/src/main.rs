@@ -4,13 +4,16 @@
 //! is what takes too long for that. `ci/README.md` lists the stages with their time budgets.
 #![forbid(unsafe_code)]
 
+mod apache;
 mod broker;
 mod cost;
 mod crash;
 mod failure;
 mod fuzz;
+mod jars;
 mod java;
 mod lint;
+mod owned;
 mod perf;
 mod process;
 mod root;

@@ -4,7 +4,6 @@
 //! One server runs at a time, each with its data on the same disk. Every round measures every
 //! server in every shape, so that what the machine does meanwhile hits all of them.
 
-mod apache;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use crate::apache::{self, Version};
 use crate::failure::{Failure, Outcome};
 use crate::process::{command, run as run_process, say};
 use crate::root;
@@ -53,7 +53,7 @@ pub fn run(options: &Options) -> Outcome {
         .filter(|kind| !(options.without_apache && kind.is_apache()))
         .collect();
     if kinds.iter().any(|kind| kind.is_apache()) {
-        apache::fetch()?;
+        apache::fetch(Version::Five)?;
     }
     let mut figures = Figures::default();
     for round in 0..options.rounds {

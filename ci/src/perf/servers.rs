@@ -1,12 +1,13 @@
 //! The servers that are compared, each started on an empty store and stopped again.
 
 use std::fmt;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use super::apache;
+use crate::apache::{Apache, Version};
 use crate::broker::{Broker, Settings};
 use crate::failure::Failure;
+use crate::owned::{Owned, await_port};
 use crate::root;
 
 /// Which server.
@@ -61,7 +62,7 @@ pub struct Server {
 enum Running {
     Null(Owned),
     Ringmq(Broker),
-    Apache(apache::Apache),
+    Apache(Apache),
 }
 
 impl Server {
@@ -78,7 +79,7 @@ impl Server {
             Kind::Null => Running::Null(start_null(&settings)?),
             Kind::RingmqSync | Kind::RingmqAsync => Running::Ringmq(Broker::start(&settings)?),
             Kind::ApacheSync | Kind::ApacheAsync => {
-                Running::Apache(apache::Apache::start(&settings)?)
+                Running::Apache(Apache::start(Version::Five, &settings, "2g")?)
             }
         };
         Ok(Self { address, running })
@@ -99,31 +100,6 @@ impl Server {
     }
 }
 
-/// A process that is killed when nobody owns it any more.
-pub struct Owned(Child);
-
-impl Owned {
-    /// Starts a program.
-    pub fn start(mut command: Command) -> Result<Self, Failure> {
-        Ok(Self(command.stdin(Stdio::null()).spawn()?))
-    }
-
-    /// Ends it.
-    pub fn stop(mut self) -> Result<(), Failure> {
-        self.0.kill()?;
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        // It may have ended already; there is nobody to tell.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn start_null(settings: &Settings) -> Result<Owned, Failure> {
     let mut command = Command::new(root::release("ringmq-bench"));
     command
@@ -140,19 +116,4 @@ fn start_null(settings: &Settings) -> Result<Owned, Failure> {
     let server = Owned::start(command)?;
     await_port(&settings.address(), Duration::from_secs(20))?;
     Ok(server)
-}
-
-/// Waits until somebody accepts connections.
-pub fn await_port(address: &str, limit: Duration) -> Result<(), Failure> {
-    let deadline = Instant::now() + limit;
-    while Instant::now() < deadline {
-        if std::net::TcpStream::connect(address).is_ok() {
-            return Ok(());
-        }
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
-    Err(Failure::new(format!(
-        "nobody listens on {address} after {} s",
-        limit.as_secs()
-    )))
 }

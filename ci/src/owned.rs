@@ -1,0 +1,51 @@
+//! A program that a check started: it ends with the check.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::failure::Failure;
+
+/// A process that is killed when nobody owns it any more.
+pub struct Owned(Child);
+
+impl Owned {
+    /// Starts a program.
+    pub fn start(mut command: Command) -> Result<Self, Failure> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        command
+            .stdin(Stdio::null())
+            .spawn()
+            .map(Self)
+            .map_err(|error| Failure::new(format!("`{program}` cannot be started: {error}")))
+    }
+
+    /// Ends it.
+    pub fn stop(mut self) -> Result<(), Failure> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // It may have ended already; there is nobody to tell.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until somebody accepts connections.
+pub fn await_port(address: &str, limit: Duration) -> Result<(), Failure> {
+    let deadline = Instant::now() + limit;
+    while Instant::now() < deadline {
+        if std::net::TcpStream::connect(address).is_ok() {
+            return Ok(());
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    Err(Failure::new(format!(
+        "nobody listens on {address} after {} s",
+        limit.as_secs()
+    )))
+}
