@@ -1,18 +1,14 @@
 //! Readers of JSON members as forgiving as fastjson: numbers and booleans inside strings, enums by
 //! name or number, null for the default.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A string, or a number or boolean as its text; null is empty.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match Scalar::deserialize(deserializer)? {
-        Scalar::Text(text) => text,
-        Scalar::Number(number) => number.to_string(),
-        Scalar::Flag(flag) => flag.to_string(),
-        Scalar::None => String::new(),
-    })
+    Ok(Scalar::deserialize(deserializer)?.text())
 }
 
 /// As [`text`], null is none.
@@ -70,6 +66,15 @@ pub(super) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
     Ok(scalars.into_iter().filter_map(number).collect())
 }
 
+/// A table of texts, each as [`text`]; null is empty.
+pub(super) fn texts<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let table = Option::<BTreeMap<String, Scalar>>::deserialize(deserializer)?;
+    let table = table.unwrap_or_default().into_iter();
+    Ok(table.map(|(name, value)| (name, value.text())).collect())
+}
+
 /// Anything that may be null: null is the default.
 pub(super) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -114,6 +119,15 @@ enum Scalar {
 }
 
 impl Scalar {
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+            Self::None => String::new(),
+        }
+    }
+
     fn number(&self) -> Option<i64> {
         match self {
             Self::Text(text) => text.parse().ok(),

@@ -7,15 +7,20 @@
 
 #[macro_use]
 mod fields;
+mod by_queue;
 mod fastjson;
 mod lenient;
 
+pub mod clients;
+pub mod config;
+pub mod ha;
 pub mod heartbeat;
 pub mod kv;
 pub mod lock;
 pub mod offset;
 pub mod pull;
 pub mod query;
+pub mod queue;
 pub mod registration;
 pub mod route;
 pub mod send;

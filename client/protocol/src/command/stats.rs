@@ -1,17 +1,13 @@
-//! What tools ask: offsets of a topic (202) and of a group (208), who is connected (203, 204), who
-//! consumes a topic (300).
-//!
-//! Tables here have queues as keys. They are written as strings that hold JSON, which is valid JSON
-//! and which Java's readers take; fastjson's own form is read too.
+//! What tools ask: offsets of a topic (202) and of a group (208) or of all groups (317), who is
+//! connected (203, 204), who consumes a topic (300) and how long ago (303), rates (315).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::heartbeat::{ConsumeFromWhere, ConsumeType, MessageModel, SubscriptionData};
-use super::{MessageQueue, json_body, lenient};
+use super::{MessageQueue, by_queue, json_body, lenient};
 
 /// Answer to 202: offsets of every queue of a topic.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
@@ -145,35 +141,122 @@ pub struct GroupList {
     pub group_list: Vec<String>,
 }
 
+fields! {
+    /// 303: what times a group's place in a topic stands for.
+    pub struct TimeSpanQuery<'a> {
+        /// Topic.
+        required "topic" => topic: Cow<'a, str>,
+        /// Consumer group.
+        required "group" => group: Cow<'a, str>,
+    }
+}
+
+/// Answer to 303.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ConsumeTimeSpans {
+    /// One for each queue.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub consume_time_span_set: Vec<QueueTimeSpan>,
+}
+
+/// Store times of a queue, in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct QueueTimeSpan {
+    /// Of the last message that the group has consumed.
+    #[serde(deserialize_with = "lenient::number")]
+    pub consume_time_stamp: i64,
+    /// How long the first message not consumed has waited; 0 where there is none.
+    #[serde(deserialize_with = "lenient::number")]
+    pub delay_time: i64,
+    /// Of the last message.
+    #[serde(deserialize_with = "lenient::number")]
+    pub max_time_stamp: i64,
+    /// The queue.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub message_queue: MessageQueue,
+    /// Of the first message.
+    #[serde(deserialize_with = "lenient::number")]
+    pub min_time_stamp: i64,
+}
+
+fields! {
+    /// 317: how far every group of a broker is.
+    pub struct BrokerConsumeStatsQuery {
+        /// Only groups that consume in order.
+        required "isOrder" => is_order: bool,
+    }
+}
+
+/// Answer to 317.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BrokerConsumeStats {
+    /// Address of the broker.
+    #[serde(deserialize_with = "lenient::text")]
+    pub broker_addr: String,
+    /// Maps of one group each, with the group's topics.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub consume_stats_list: Vec<BTreeMap<String, Vec<ConsumeStats>>>,
+    /// Messages that are not consumed.
+    #[serde(deserialize_with = "lenient::number")]
+    pub total_diff: i64,
+    /// Messages that were pulled and are not consumed (5.x).
+    #[serde(
+        deserialize_with = "lenient::some_number",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub total_inflight_diff: Option<i64>,
+}
+
+fields! {
+    /// 315: a rate. Names are those of the reference: `TOPIC_PUT_NUMS` with a topic as key,
+    /// `GROUP_GET_NUMS` with `topic@group`.
+    pub struct BrokerStatsQuery<'a> {
+        /// What is counted.
+        required "statsName" => stats_name: Cow<'a, str>,
+        /// Of what.
+        required "statsKey" => stats_key: Cow<'a, str>,
+    }
+}
+
+/// Answer to 315.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BrokerStatsData {
+    /// Of the last day.
+    pub stats_day: BrokerStatsItem,
+    /// Of the last hour.
+    pub stats_hour: BrokerStatsItem,
+    /// Of the last minute.
+    pub stats_minute: BrokerStatsItem,
+}
+
+/// A count over some time.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BrokerStatsItem {
+    /// Mean of one event.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub avgpt: f64,
+    /// Sum.
+    #[serde(deserialize_with = "lenient::number")]
+    pub sum: i64,
+    /// A second.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub tps: f64,
+}
+
 json_body! {
+    ConsumeTimeSpans => "list of consume times",
+    BrokerConsumeStats => "table of all groups' offsets",
+    BrokerStatsData => "rate",
     TopicStats => "table of a topic's offsets",
     ConsumeStats => "table of a group's offsets",
     ConsumerConnections => "list of connections",
     ProducerConnections => "list of connections",
     GroupList => "list of groups",
-}
-
-mod by_queue {
-    use super::*;
-
-    pub(super) fn serialize<S: Serializer, T: Serialize>(
-        table: &BTreeMap<MessageQueue, T>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let key = |queue| serde_json::to_string(queue).unwrap_or_default();
-        serializer.collect_map(table.iter().map(|(queue, value)| (key(queue), value)))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<MessageQueue, T>, D::Error> {
-        let table = Option::<BTreeMap<String, T>>::deserialize(deserializer)?.unwrap_or_default();
-        let queue = |key: &str| serde_json::from_str(key).map_err(D::Error::custom);
-        table
-            .into_iter()
-            .map(|(key, value)| Ok((queue(&key)?, value)))
-            .collect()
-    }
 }
 
 #[cfg(test)]

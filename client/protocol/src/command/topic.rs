@@ -1,10 +1,11 @@
-//! Topics and groups of a broker: 17, 18, 21, 200, 201, 207, 215, 225, 351, 352.
+//! Topics and groups of a broker: 17, 18, 21, 200, 201, 207, 215, 225, 343, 345, 351, 352, 353, 401.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::heartbeat::SubscriptionData;
 use super::registration::DataVersion;
 use super::{json_body, lenient};
 
@@ -225,7 +226,71 @@ pub struct SubscriptionGroupList {
     pub group_config_list: Vec<SubscriptionGroupConfig>,
 }
 
+fields! {
+    /// 345 (what a group subscribes to of a topic) and 353 (may it read the topic; with `readable`
+    /// it is changed), both 5.x.
+    pub struct GroupOfTopic<'a> {
+        /// Consumer group.
+        required "group" => group: Cow<'a, str>,
+        /// Topic.
+        required "topic" => topic: Cow<'a, str>,
+        /// Whether the group may read the topic.
+        "readable" => readable: Option<bool>,
+    }
+}
+
+/// Answer to 345.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GroupSubscription {
+    /// Consumer group.
+    #[serde(deserialize_with = "lenient::text")]
+    pub group: String,
+    /// What it subscribes to; none while it is not online.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_data: Option<SubscriptionData>,
+    /// Topic.
+    #[serde(deserialize_with = "lenient::text")]
+    pub topic: String,
+}
+
+/// Answer to 353.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GroupForbidden {
+    /// Consumer group.
+    #[serde(deserialize_with = "lenient::text")]
+    pub group: String,
+    /// Whether the group may read the topic.
+    #[serde(deserialize_with = "lenient::flag")]
+    pub readable: bool,
+    /// Topic.
+    #[serde(deserialize_with = "lenient::text")]
+    pub topic: String,
+}
+
+/// 401: whether a group pulls a topic or pops it (5.x).
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RequestMode {
+    /// Consumer group.
+    #[serde(deserialize_with = "lenient::text")]
+    pub consumer_group: String,
+    /// `PULL` or `POP`.
+    #[serde(deserialize_with = "lenient::text")]
+    pub mode: String,
+    /// Queues that each consumer shares with others when popping; 0 is all.
+    #[serde(deserialize_with = "lenient::number")]
+    pub pop_share_queue_num: i32,
+    /// Topic.
+    #[serde(deserialize_with = "lenient::text")]
+    pub topic: String,
+}
+
 json_body! {
+    GroupSubscription => "subscription of a group",
+    GroupForbidden => "permission of a group",
+    RequestMode => "request mode",
     TopicConfig => "topic",
     TopicConfigList => "list of topics",
     SubscriptionGroupConfig => "consumer group",

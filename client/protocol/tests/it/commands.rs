@@ -4,17 +4,24 @@
 use std::collections::BTreeMap;
 
 use ringmq_protocol::code::{request, response};
+use ringmq_protocol::command::clients::{
+    ConsumeDirectly, ConsumeDirectlyResult, ConsumerRunningInfo, ProducerTable, RunningInfoQuery,
+};
+use ringmq_protocol::command::ha::HaStatus;
 use ringmq_protocol::command::heartbeat::{
     CheckClientConfig, ConsumerList, GroupQuery, HeartbeatData, UnregisterClient,
 };
 use ringmq_protocol::command::kv::{GetKvConfigResponse, KvKey, KvNamespace, KvTable, PutKvConfig};
 use ringmq_protocol::command::lock::{LockRequest, LockResponse};
 use ringmq_protocol::command::offset::{
-    GetMaxOffset, OffsetResponse, QueryConsumerOffset, QueueQuery, SearchOffset, TimestampResponse,
+    AllConsumerOffsets, CloneGroupOffset, ConsumerStatusQuery, ConsumerStatusTable,
+    CorrectionOffsets, CorrectionQuery, GetMaxOffset, OffsetResponse, OffsetTable,
+    QueryConsumerOffset, QueueQuery, ResetOffset, SearchOffset, TimestampResponse,
     UpdateConsumerOffset,
 };
 use ringmq_protocol::command::pull::{PullRequest, PullResponse};
 use ringmq_protocol::command::query::{QueryMessage, QueryMessageResponse, ViewMessage};
+use ringmq_protocol::command::queue::{ConsumeQueueEntries, QueryConsumeQueue};
 use ringmq_protocol::command::registration::{
     BrokerHeartbeat, BrokerIdentity, DataVersion, QueryDataVersionResponse, RegisterBroker,
     RegisterBrokerBody, RegisterBrokerResponse, TopicConfigTable, TopicInNamesrv,
@@ -25,12 +32,14 @@ use ringmq_protocol::command::route::{
 };
 use ringmq_protocol::command::send::{BatchItems, SendRequest, SendResponse};
 use ringmq_protocol::command::stats::{
-    ConsumeStats, ConsumerConnections, GetConsumeStats, GroupList, ProducerConnections,
-    ProducerQuery, TopicStats,
+    BrokerConsumeStats, BrokerConsumeStatsQuery, BrokerStatsData, BrokerStatsQuery, ConsumeStats,
+    ConsumeTimeSpans, ConsumerConnections, GetConsumeStats, GroupList, ProducerConnections,
+    ProducerQuery, TimeSpanQuery, TopicStats,
 };
 use ringmq_protocol::command::topic::{
-    CreateTopic, DeleteGroup, GroupName, SubscriptionGroupConfig, SubscriptionGroupList,
-    SubscriptionGroupTable, TopicConfig, TopicConfigList, TopicName,
+    CreateTopic, DeleteGroup, GroupForbidden, GroupName, GroupOfTopic, GroupSubscription,
+    RequestMode, SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupTable,
+    TopicConfig, TopicConfigList, TopicName,
 };
 use ringmq_protocol::frame::HeaderKind;
 use ringmq_protocol::header::{Ext, ExtWriter, Head, Header};
@@ -213,6 +222,34 @@ impl Side<'_> {
                 _ = fields!(self, WritePermission<'_>);
             }
             request::BROKER_HEARTBEAT => _ = fields!(self, BrokerHeartbeat<'_>),
+            _ => self.tools_request(),
+        }
+    }
+
+    fn tools_request(&self) {
+        match self.header.code {
+            request::INVOKE_BROKER_TO_RESET_OFFSET => _ = fields!(self, ResetOffset<'_>),
+            request::RESET_CONSUMER_CLIENT_OFFSET => {
+                fields!(self, ResetOffset<'_>);
+                let table = body!(self, OffsetTable, same_bytes: false);
+                let again = OffsetTable::parse(&table.to_fastjson()).unwrap();
+                assert_eq!(again, table, "{}", self.fixture.name);
+            }
+            request::GET_CONSUMER_STATUS_FROM_CLIENT
+            | request::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => {
+                _ = fields!(self, ConsumerStatusQuery<'_>);
+            }
+            request::CLONE_GROUP_OFFSET => _ = fields!(self, CloneGroupOffset<'_>),
+            request::QUERY_CORRECTION_OFFSET => _ = fields!(self, CorrectionQuery<'_>),
+            request::QUERY_CONSUME_TIME_SPAN => _ = fields!(self, TimeSpanQuery<'_>),
+            request::GET_CONSUMER_RUNNING_INFO => _ = fields!(self, RunningInfoQuery<'_>),
+            request::CONSUME_MESSAGE_DIRECTLY => _ = fields!(self, ConsumeDirectly<'_>),
+            request::VIEW_BROKER_STATS_DATA => _ = fields!(self, BrokerStatsQuery<'_>),
+            request::GET_BROKER_CONSUME_STATS => _ = fields!(self, BrokerConsumeStatsQuery),
+            request::QUERY_CONSUME_QUEUE => _ = fields!(self, QueryConsumeQueue<'_>),
+            request::QUERY_SUBSCRIPTION_BY_CONSUMER | request::UPDATE_AND_GET_GROUP_FORBIDDEN => {
+                _ = fields!(self, GroupOfTopic<'_>);
+            }
             _ => self.request_with_body(),
         }
     }
@@ -239,6 +276,7 @@ impl Side<'_> {
                 body!(self, DataVersion, same_bytes: java);
             }
             request::REGISTER_BROKER => self.registration(),
+            request::SET_MESSAGE_REQUEST_MODE => _ = body!(self, RequestMode, same_bytes: java),
             _ => assert!(
                 self.body.is_empty() || !self.succeeded(),
                 "{}",
@@ -347,6 +385,50 @@ impl Side<'_> {
             }
             request::QUERY_TOPIC_CONSUME_BY_WHO => _ = body!(self, GroupList, same_bytes: true),
             request::VIEW_MESSAGE_BY_ID => assert!(!self.body.is_empty()),
+            _ => self.tools_response(code),
+        }
+    }
+
+    fn tools_response(&self, code: i32) {
+        match code {
+            request::INVOKE_BROKER_TO_RESET_OFFSET => {
+                let table = body!(self, OffsetTable, same_bytes: false);
+                assert!(!table.offset_table.is_empty(), "{}", self.fixture.name);
+            }
+            request::GET_CONSUMER_STATUS_FROM_CLIENT
+            | request::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => {
+                _ = body!(self, ConsumerStatusTable, same_bytes: false);
+            }
+            request::QUERY_CORRECTION_OFFSET => {
+                _ = body!(self, CorrectionOffsets, same_bytes: false);
+            }
+            request::GET_ALL_CONSUMER_OFFSET => {
+                let offsets = body!(self, AllConsumerOffsets, same_bytes: false);
+                assert!(!offsets.offset_table.is_empty(), "{}", self.fixture.name);
+            }
+            request::QUERY_CONSUME_TIME_SPAN => {
+                _ = body!(self, ConsumeTimeSpans, same_bytes: false);
+            }
+            request::GET_CONSUMER_RUNNING_INFO => {
+                let info = body!(self, ConsumerRunningInfo, same_bytes: false);
+                assert!(!info.mq_table.is_empty(), "{}", self.fixture.name);
+            }
+            request::CONSUME_MESSAGE_DIRECTLY => {
+                _ = body!(self, ConsumeDirectlyResult, same_bytes: true);
+            }
+            request::GET_ALL_PRODUCER_INFO => _ = body!(self, ProducerTable, same_bytes: false),
+            request::VIEW_BROKER_STATS_DATA => _ = body!(self, BrokerStatsData, same_bytes: true),
+            request::GET_BROKER_CONSUME_STATS => {
+                _ = body!(self, BrokerConsumeStats, same_bytes: false);
+            }
+            request::QUERY_CONSUME_QUEUE => _ = body!(self, ConsumeQueueEntries, same_bytes: false),
+            request::GET_BROKER_HA_STATUS => _ = body!(self, HaStatus, same_bytes: true),
+            request::QUERY_SUBSCRIPTION_BY_CONSUMER => {
+                _ = body!(self, GroupSubscription, same_bytes: false);
+            }
+            request::UPDATE_AND_GET_GROUP_FORBIDDEN => {
+                _ = body!(self, GroupForbidden, same_bytes: true);
+            }
             _ => assert!(
                 self.body.is_empty(),
                 "{}: a body nobody reads",
