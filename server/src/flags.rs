@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::broker::Place;
-use crate::config::{self, BrokerConfig, Config, ConfigError, NameServerConfig, Values, Warning};
+use crate::config::broker::{self, Place};
+use crate::config::{
+    self, BrokerConfig, Config, ConfigError, ConfigFile, NameServerConfig, Values, Warning,
+    name_server,
+};
 
 /// Apache RocketMQ's messaging, rebuilt: every acknowledged message is on the disk.
 #[derive(Debug, Parser)]
@@ -101,7 +104,9 @@ impl Flags {
 
 impl StandaloneFlags {
     fn plan(self) -> Result<Plan, ConfigError> {
-        let (mut values, warnings) = read(BrokerConfig::values(), self.config_file)?;
+        let place = Place::Loopback;
+        let (file, folder) = broker_file(self.config_file, self.data.clone(), place)?;
+        let (mut values, mut warnings) = read(BrokerConfig::values(), &file)?;
         if let Some(folder) = &self.data {
             values.set("storePathRootDir", &folder.to_string_lossy())?;
         }
@@ -111,12 +116,18 @@ impl StandaloneFlags {
         if let Some(shards) = self.shards {
             values.set("ringmq.shards", &shards.to_string())?;
         }
-        let broker = BrokerConfig::new(values, Place::Loopback)?;
-        let mut values = NameServerConfig::values();
+        let mut broker = BrokerConfig::new(values, place)?;
+        broker.file = file;
+        let folder = self.data.unwrap_or(folder);
+        let file = ConfigFile::own(name_server::own_file(Some(&folder)));
+        let (mut values, of_names) = read(NameServerConfig::values(), &file)?;
+        warnings.extend(of_names);
         values.set("listenPort", &self.namesrv_port.to_string())?;
         values.set("bindAddress", &broker.bind_address.to_string())?;
+        let mut name_server = NameServerConfig::new(values)?;
+        name_server.file = file;
         let config = Config {
-            name_server: Some(NameServerConfig::new(values)?),
+            name_server: Some(name_server),
             broker: Some(broker),
             is_quickstart: true,
         };
@@ -126,12 +137,18 @@ impl StandaloneFlags {
 
 impl NamesrvFlags {
     fn plan(self) -> Result<Plan, ConfigError> {
-        let (values, warnings) = read(NameServerConfig::values(), self.config_file)?;
+        let file = match self.config_file {
+            Some(path) => ConfigFile::named(path),
+            None => ConfigFile::own(name_server::own_file(None)),
+        };
+        let (values, warnings) = read(NameServerConfig::values(), &file)?;
         if self.print {
             return Ok(Plan::Print(values.to_properties(false)));
         }
+        let mut name_server = NameServerConfig::new(values)?;
+        name_server.file = file;
         let config = Config {
-            name_server: Some(NameServerConfig::new(values)?),
+            name_server: Some(name_server),
             broker: None,
             is_quickstart: false,
         };
@@ -145,11 +162,14 @@ impl BrokerFlags {
         if let Some(addresses) = environment {
             values.set("namesrvAddr", &addresses.to_string_lossy())?;
         }
-        let (mut values, warnings) = read(values, self.config_file)?;
+        let place = Place::Network;
+        let (file, _) = broker_file(self.config_file, None, place)?;
+        let (mut values, warnings) = read(values, &file)?;
         if let Some(addresses) = &self.namesrv_addr {
             values.set("namesrvAddr", addresses)?;
         }
-        let broker = BrokerConfig::new(values, Place::Network)?;
+        let mut broker = BrokerConfig::new(values, place)?;
+        broker.file = file;
         if self.print || self.print_important {
             let only_important = !self.print;
             return Ok(Plan::Print(broker.values.to_properties(only_important)));
@@ -163,11 +183,31 @@ impl BrokerFlags {
     }
 }
 
-fn read(mut values: Values, file: Option<PathBuf>) -> Result<(Values, Vec<Warning>), ConfigError> {
-    let warnings = match file {
-        Some(path) => config::read_file(&mut values, &path)?,
-        None => Vec::new(),
+/// The file that `-c` names, or the one in the data folder; and that folder, as far as it is known
+/// before any file is read.
+fn broker_file(
+    given: Option<PathBuf>,
+    data: Option<PathBuf>,
+    place: Place,
+) -> Result<(ConfigFile, PathBuf), ConfigError> {
+    let folder = match data {
+        Some(folder) => folder,
+        None => broker::default_folder(place)?,
     };
+    let file = match given {
+        Some(path) => ConfigFile::named(path),
+        None => ConfigFile::own(broker::own_file(&folder)),
+    };
+    Ok((file, folder))
+}
+
+fn read(mut values: Values, file: &ConfigFile) -> Result<(Values, Vec<Warning>), ConfigError> {
+    let folder = values.text("storePathRootDir").to_owned();
+    let warnings = config::read_file(&mut values, file)?;
+    if !file.is_named() && values.text("storePathRootDir") != folder {
+        let path = file.path().to_owned();
+        return Err(ConfigError::Moved { path });
+    }
     Ok((values, warnings))
 }
 
@@ -225,6 +265,27 @@ mod tests {
         };
         assert!(!important.contains("traceOn"));
         assert!(matches!(plan("ringmq namesrv -p", None), Plan::Print(_)));
+    }
+
+    #[test]
+    fn without_a_named_file_the_one_in_the_data_folder_is_read_beneath_the_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = format!("ringmq standalone --data {}", folder.path().display());
+        let own = folder.path().join("broker.conf");
+        let broker = |line: &str| config(line, None).broker.unwrap();
+        assert_eq!(broker(&line).file, ConfigFile::own(&own));
+        std::fs::write(&own, "traceOn=false\nlistenPort=1\n").unwrap();
+        assert!(!broker(&line).trace_on);
+        assert_eq!(broker(&format!("{line} --broker-port 7")).port, 7);
+        let other = folder.path().join("other.conf");
+        std::fs::write(&other, "maxMessageSize=9\n").unwrap();
+        let named = broker(&format!("{line} -c {}", other.display()));
+        assert_eq!(named.file, ConfigFile::named(&other));
+        assert!(named.trace_on, "one file counts");
+        assert_eq!(named.message_bytes_max, 9);
+        std::fs::write(&own, "storePathRootDir=/elsewhere\n").unwrap();
+        let flags = Flags::try_parse_from(line.split(' ')).unwrap();
+        assert!(matches!(flags.plan(None), Err(ConfigError::Moved { .. })));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! A broker's settings.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ringmq_engine::Hours;
 
 use super::values::addresses;
-use super::{ConfigError, Values, apache_keys, keys, machine};
+use super::{ConfigError, ConfigFile, Values, apache_keys, keys, machine};
 use crate::broker::system_topics::SystemTopicSettings;
 
 /// See the module; what each means is in [`keys::BROKER`].
@@ -59,6 +59,8 @@ pub struct BrokerConfig {
     pub long_polling: bool,
     /// All settings as text, for `-p` and for 26.
     pub values: Values,
+    /// Where settings that change while it runs are kept.
+    pub file: ConfigFile,
 }
 
 /// What a broker's settings say of its store; `None` leaves a choice to the engine.
@@ -137,6 +139,7 @@ impl BrokerConfig {
             is_readable: permission & 4 != 0,
             is_writable: permission & 2 != 0,
             long_polling: values.is("longPollingEnable"),
+            file: ConfigFile::own(own_file(values.text("storePathRootDir"))),
             values,
         };
         Ok(config)
@@ -174,6 +177,23 @@ impl BrokerConfig {
     }
 }
 
+/// The file that keeps settings when `-c` names none.
+pub fn own_file(data_folder: impl AsRef<Path>) -> PathBuf {
+    data_folder.as_ref().join("broker.conf")
+}
+
+/// The data folder when nothing is said.
+pub fn default_folder(place: Place) -> Result<PathBuf, ConfigError> {
+    match place {
+        Place::Loopback => Ok(PathBuf::from("ringmq-data")),
+        Place::Network => {
+            let key = "storePathRootDir";
+            let home = machine::home_folder().ok_or(ConfigError::Unset { key })?;
+            Ok(home.join("ringmq").join("store"))
+        }
+    }
+}
+
 fn fill(values: &mut Values, place: Place) -> Result<(), ConfigError> {
     let loopback = Ipv4Addr::LOCALHOST.to_string();
     match place {
@@ -181,7 +201,6 @@ fn fill(values: &mut Values, place: Place) -> Result<(), ConfigError> {
             values.fill("bindAddress", loopback.as_str());
             values.fill("brokerIP1", loopback);
             values.fill("brokerName", "broker-a");
-            values.fill("storePathRootDir", "ringmq-data");
         }
         Place::Network => {
             values.fill("bindAddress", Ipv4Addr::UNSPECIFIED.to_string());
@@ -189,14 +208,14 @@ fn fill(values: &mut Values, place: Place) -> Result<(), ConfigError> {
             if values.text("brokerIP1").is_empty() {
                 values.fill("brokerIP1", machine::first_address().to_string());
             }
-            if values.text("storePathRootDir").is_empty() {
-                let key = "storePathRootDir";
-                let home = machine::home_folder().ok_or(ConfigError::Unset { key })?;
-                let folder = home.join("ringmq").join("store");
-                values.fill(key, folder.to_string_lossy());
-            }
         }
     }
+    if values.text("storePathRootDir").is_empty() {
+        let folder = default_folder(place)?;
+        values.fill("storePathRootDir", folder.to_string_lossy());
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    values.fill("clientCallbackExecutorThreads", cores.to_string());
     let address = values.text("brokerIP1").to_owned();
     values.fill("brokerIP2", address);
     Ok(())

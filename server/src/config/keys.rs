@@ -35,12 +35,33 @@ pub struct Key {
     pub kind: Kind,
     /// Its value when nothing is said; empty where it depends on the machine or on another setting.
     pub default: &'static str,
-    /// Whether it can be changed while the process runs.
+    /// Whether it can be changed while the process runs (`mqadmin updateBrokerConfig` and
+    /// `updateNamesrvConfig`); then it changes at once and in the configuration file.
     pub is_live: bool,
+    /// Whether it is what it is and only shown: tools ask for it, and files may name it.
+    pub is_fixed: bool,
     /// Whether `-m` prints it.
     pub is_important: bool,
-    /// What it does.
+    /// What it does, in one line.
     pub meaning: &'static str,
+    /// What it is in Apache RocketMQ, where that differs: another default or another effect.
+    pub apache: Option<&'static str>,
+}
+
+/// The processes that have settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// `ringmq broker`, and the broker in `ringmq standalone`.
+    Broker,
+    /// `ringmq namesrv`, and the name server in `ringmq standalone`.
+    NameServer,
+}
+
+/// All settings there are, for whoever writes them down.
+pub fn keys() -> impl Iterator<Item = (Process, &'static Key)> {
+    let broker = BROKER.iter().map(|key| (Process::Broker, key));
+    let names = NAME_SERVER.iter().map(|key| (Process::NameServer, key));
+    broker.chain(names)
 }
 
 const fn key(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
@@ -50,8 +71,34 @@ const fn key(name: &'static str, kind: Kind, default: &'static str, meaning: &'s
         kind,
         default,
         is_live: false,
+        is_fixed: false,
         is_important: false,
         meaning,
+        apache: None,
+    }
+}
+
+/// One that can be changed while the process runs.
+const fn live(key: Key) -> Key {
+    Key {
+        is_live: true,
+        ..key
+    }
+}
+
+/// One that nothing changes.
+const fn fixed(name: &'static str, value: &'static str, meaning: &'static str) -> Key {
+    Key {
+        is_fixed: true,
+        ..key(name, Kind::Text, value, meaning)
+    }
+}
+
+/// One that is not quite the same in Apache RocketMQ.
+const fn unlike_apache(key: Key, apache: &'static str) -> Key {
+    Key {
+        apache: Some(apache),
+        ..key
     }
 }
 
@@ -73,18 +120,21 @@ const PORT: Kind = Kind::Int(0, 65_535);
 
 /// Settings of `ringmq broker` and of the broker in `ringmq standalone`, sorted by name.
 pub const BROKER: &[Key] = &[
-    key(
+    live(key(
         "autoCreateSubscriptionGroup",
         Kind::Bool,
         "true",
         "Create a consumer group at its first use.",
-    ),
-    important(key(
-        "autoCreateTopicEnable",
-        Kind::Bool,
-        "true",
-        "Create a topic at the first send to it.",
     )),
+    unlike_apache(
+        live(important(key(
+            "autoCreateTopicEnable",
+            Kind::Bool,
+            "true",
+            "Create a topic at the first send to it.",
+        ))),
+        "Changed while the broker runs, false counts at once, true only if it was true at the start.",
+    ),
     key(
         "bindAddress",
         Kind::Ip,
@@ -109,54 +159,77 @@ pub const BROKER: &[Key] = &[
         "",
         "Address of the replication port: that of brokerIP1.",
     )),
-    important(key(
-        "brokerId",
-        Kind::Int(0, 0),
-        "0",
-        "0 is a master, the only role there is yet.",
-    )),
+    unlike_apache(
+        important(key(
+            "brokerId",
+            Kind::Int(0, 0),
+            "0",
+            "0 is a master, the only role there is yet.",
+        )),
+        "Other numbers are slaves.",
+    ),
     important(key(
         "brokerName",
         Kind::Name,
         "",
         "Name of the broker: the host's for a broker, broker-a standalone.",
     )),
-    key(
+    live(key(
         "brokerPermission",
         Kind::Int(0, 6),
         "6",
         "2 writable, 4 readable, 6 both.",
-    ),
-    important(key(
-        "brokerRole",
-        Kind::Choice(&["ASYNC_MASTER"]),
-        "ASYNC_MASTER",
-        "The only role there is yet.",
     )),
+    unlike_apache(
+        important(key(
+            "brokerRole",
+            Kind::Choice(&["ASYNC_MASTER"]),
+            "ASYNC_MASTER",
+            "The only role there is yet.",
+        )),
+        "SYNC_MASTER and SLAVE too.",
+    ),
+    fixed(
+        "clientCallbackExecutorThreads",
+        "",
+        "Cores of the machine, which tools read here.",
+    ),
     key(
         "defaultTopicQueueNums",
         Kind::Int(1, 1024),
         "8",
         "Queues of the template topic; clients ask for 4 of them.",
     ),
-    key(
-        "deleteWhen",
-        Kind::Hours,
-        "04",
-        "Hours of the day, in UTC, in which messages older than fileReservedTime go.",
+    unlike_apache(
+        live(key(
+            "deleteWhen",
+            Kind::Hours,
+            "04",
+            "Hours of the day, in UTC, in which messages older than fileReservedTime go.",
+        )),
+        "Hours of the machine's time zone.",
     ),
-    important(key(
+    fixed(
+        "enablePropertyFilter",
+        "false",
+        "There are no SQL92 filters yet.",
+    ),
+    live(important(key(
         "fileReservedTime",
         Kind::Int(1, 87_600),
         "72",
         "Hours that messages are kept.",
-    )),
-    important(key(
-        "flushDiskType",
-        Kind::Choice(&["SYNC_FLUSH", "ASYNC_FLUSH"]),
-        "SYNC_FLUSH",
-        "When a send is acknowledged: SYNC_FLUSH survives a power cut, ASYNC_FLUSH the death of the process.",
-    )),
+    ))),
+    fixed("filterServerNums", "0", "There are no filter servers."),
+    unlike_apache(
+        important(key(
+            "flushDiskType",
+            Kind::Choice(&["SYNC_FLUSH", "ASYNC_FLUSH"]),
+            "SYNC_FLUSH",
+            "When a send is acknowledged: SYNC_FLUSH survives a power cut, ASYNC_FLUSH the death of the process.",
+        )),
+        "The default is ASYNC_FLUSH, which acknowledges before the message is on the disk.",
+    ),
     key(
         "haListenPort",
         PORT,
@@ -169,26 +242,42 @@ pub const BROKER: &[Key] = &[
         "10911",
         "Port for clients; the one two below is served too. 0 takes any.",
     )),
-    key(
-        "longPollingEnable",
-        Kind::Bool,
-        "true",
-        "Hold pulls that find nothing until something comes.",
+    unlike_apache(
+        live(key(
+            "longPollingEnable",
+            Kind::Bool,
+            "true",
+            "Hold pulls that find nothing until something comes.",
+        )),
+        "Pulls are looked at again every 5 s, here when something comes or their time is over.",
     ),
-    also_called(
-        key(
-            "mappedFileSizeCommitLog",
-            Kind::Int(4_194_304, 4_294_963_200),
-            "268435456",
-            "Bytes of a log segment of a new store.",
+    unlike_apache(
+        also_called(
+            key(
+                "mappedFileSizeCommitLog",
+                Kind::Int(4_194_304, 4_294_963_200),
+                "268435456",
+                "Bytes of a log segment of a new store.",
+            ),
+            "mapedFileSizeCommitLog",
         ),
-        "mapedFileSizeCommitLog",
+        "The default is 1 GiB; it can be changed for an existing store.",
     ),
-    key(
+    live(key(
         "maxMessageSize",
         Kind::Int(1, 16_777_216),
         "4194304",
         "Longest message body in bytes.",
+    )),
+    fixed(
+        "messageDelayLevel",
+        "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",
+        "Delays of the levels from 1 on.",
+    ),
+    fixed(
+        "msgTraceTopicName",
+        "RMQ_SYS_TRACE_TOPIC",
+        "Topic for message traces.",
     ),
     important(key(
         "namesrvAddr",
@@ -196,12 +285,12 @@ pub const BROKER: &[Key] = &[
         "",
         "Name servers to register with.",
     )),
-    key(
+    live(key(
         "regionId",
         Kind::Text,
         "DefaultRegion",
         "Region that message traces carry.",
-    ),
+    )),
     key(
         "registerNameServerPeriod",
         Kind::Int(10_000, 60_000),
@@ -238,42 +327,54 @@ pub const BROKER: &[Key] = &[
         "true",
         "Pin each shard's thread to a core.",
     ),
-    key(
+    live(key(
         "ringmq.retentionBytes",
         Kind::Int(0, i64::MAX),
         "0",
         "Bytes of log kept per shard; 0 for no bound but the time.",
-    ),
+    )),
     key(
         "ringmq.shards",
         Kind::Int(0, 16),
         "0",
         "Shards of a new store; 0 for half of the cores. An existing store keeps its own.",
     ),
-    important(key(
-        "storePathRootDir",
-        Kind::Path,
-        "",
-        "Data folder: ringmq/store in the home folder for a broker, ringmq-data standalone.",
-    )),
-    key(
-        "syncFlushTimeout",
-        Kind::Int(1, 600_000),
-        "5000",
-        "Milliseconds after which a send that is not durable yet is answered with FLUSH_DISK_TIMEOUT.",
+    fixed(
+        "slaveReadEnable",
+        "false",
+        "There are no slaves to read from yet.",
     ),
-    key(
+    unlike_apache(
+        important(key(
+            "storePathRootDir",
+            Kind::Path,
+            "",
+            "Data folder: ringmq/store in the home folder for a broker, ringmq-data standalone.",
+        )),
+        "The default is store in the home folder.",
+    ),
+    unlike_apache(
+        live(key(
+            "syncFlushTimeout",
+            Kind::Int(1, 600_000),
+            "5000",
+            "Milliseconds after which a send that is not durable yet is answered with FLUSH_DISK_TIMEOUT.",
+        )),
+        "Only for SYNC_FLUSH.",
+    ),
+    live(key(
         "traceOn",
         Kind::Bool,
         "true",
         "Tell producers to send message traces.",
-    ),
+    )),
     key(
         "traceTopicEnable",
         Kind::Bool,
         "false",
         "Create the topic for message traces.",
     ),
+    fixed("useTLS", "false", "There is no TLS yet."),
 ];
 
 /// Settings of `ringmq namesrv`, sorted by name.
@@ -284,18 +385,18 @@ pub const NAME_SERVER: &[Key] = &[
         "0.0.0.0",
         "Address to listen on.",
     )),
-    key(
+    live(key(
         "enableAllTopicList",
         Kind::Bool,
         "true",
         "Answer requests for the list of all topics.",
-    ),
-    key(
+    )),
+    live(key(
         "enableTopicList",
         Kind::Bool,
         "true",
         "Answer requests for other lists of topics.",
-    ),
+    )),
     important(key(
         "kvConfigPath",
         Kind::Path,
@@ -308,18 +409,18 @@ pub const NAME_SERVER: &[Key] = &[
         "9876",
         "Port for brokers and clients. 0 takes any.",
     )),
-    key(
+    live(key(
         "orderMessageEnable",
         Kind::Bool,
         "false",
         "Add the order configuration to routes.",
-    ),
-    key(
+    )),
+    live(key(
         "returnOrderTopicConfigToBroker",
         Kind::Bool,
         "true",
         "Tell brokers the order configuration when they register.",
-    ),
+    )),
 ];
 
 /// Finds a key by its name or its older spelling.

@@ -3,21 +3,24 @@
 
 pub mod apache_keys;
 pub mod broker;
+pub mod change;
+pub mod file;
 pub mod keys;
 pub mod machine;
 pub mod name_server;
 pub mod nearest;
 pub mod values;
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 pub use broker::BrokerConfig;
+pub use change::{Change, ChangeError};
+pub use file::ConfigFile;
+pub use keys::{Key, Process, keys};
 pub use name_server::NameServerConfig;
 pub use values::{ValueError, Values, Warning};
 
-use crate::limits::CONFIG_FILE_BYTES_MAX;
 use crate::properties_file::{self, PropertiesError};
 
 /// What one process does.
@@ -63,6 +66,15 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// The file in the data folder says that the data is elsewhere.
+    #[error(
+        "{}: storePathRootDir cannot be set here, where it is read only once the folder is known: use --data, or -c with another file",
+        path.display()
+    )]
+    Moved {
+        /// The file.
+        path: PathBuf,
+    },
     /// A setting that depends on the machine has no value there.
     #[error("{key} cannot be found out on this machine: set it")]
     Unset {
@@ -71,12 +83,15 @@ pub enum ConfigError {
     },
 }
 
-/// Lays a file over values; returns what in it has no effect.
-pub fn read_file(values: &mut Values, path: &Path) -> Result<Vec<Warning>, ConfigError> {
-    let text = read_text(path).map_err(|source| ConfigError::Read {
+/// Lays a file over values; returns what in it has no effect. A file of one's own that is not there
+/// says nothing.
+pub fn read_file(values: &mut Values, file: &ConfigFile) -> Result<Vec<Warning>, ConfigError> {
+    let path = file.path();
+    let text = file.read().map_err(|source| ConfigError::Read {
         path: path.to_owned(),
         source,
     })?;
+    let text = text.unwrap_or_default();
     let properties = properties_file::parse(&text).map_err(|source| ConfigError::Syntax {
         path: path.to_owned(),
         source,
@@ -93,14 +108,6 @@ pub fn read_file(values: &mut Values, path: &Path) -> Result<Vec<Warning>, Confi
     Ok(warnings)
 }
 
-fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(CONFIG_FILE_BYTES_MAX)
-        .read_to_string(&mut text)?;
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +117,7 @@ mod tests {
         let path = folder.path().join("broker.conf");
         std::fs::write(&path, text).unwrap();
         let mut values = Values::new(keys::BROKER, apache_keys::BROKER);
-        let warnings = read_file(&mut values, &path)?;
+        let warnings = read_file(&mut values, &ConfigFile::named(&path))?;
         Ok((values, warnings))
     }
 
@@ -140,7 +147,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let mut values = Values::new(keys::BROKER, apache_keys::BROKER);
-        let error = read_file(&mut values, Path::new("/nowhere/broker.conf")).unwrap_err();
+        let error = read_file(&mut values, &ConfigFile::named("/nowhere/broker.conf")).unwrap_err();
         assert!(
             error
                 .to_string()

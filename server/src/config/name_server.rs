@@ -1,9 +1,9 @@
 //! A name server's settings.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{ConfigError, Values, apache_keys, keys};
+use super::{ConfigError, ConfigFile, Values, apache_keys, keys, machine};
 use crate::namesrv::NameServerSettings;
 
 /// See the module; what each means is in [`keys::NAME_SERVER`].
@@ -19,6 +19,16 @@ pub struct NameServerConfig {
     pub settings: NameServerSettings,
     /// All settings as text, for `-p`.
     pub values: Values,
+    /// Where settings that change while it runs are kept.
+    pub file: ConfigFile,
+}
+
+/// The file that keeps a name server's settings when `-c` names none: `namesrv.conf`, in `ringmq` in
+/// the home folder, or standalone in the data folder.
+pub fn own_file(data_folder: Option<&Path>) -> PathBuf {
+    let folder = data_folder.map(Path::to_owned);
+    let home = || machine::home_folder().unwrap_or_default().join("ringmq");
+    folder.unwrap_or_else(home).join("namesrv.conf")
 }
 
 impl NameServerConfig {
@@ -43,6 +53,7 @@ impl NameServerConfig {
                 properties: values.to_properties(false),
             },
             values,
+            file: ConfigFile::own(own_file(None)),
         })
     }
 

@@ -36,6 +36,9 @@ pub enum Warning {
     /// Apache's, but without effect here.
     #[error("{0} is a setting of Apache RocketMQ that has no effect here")]
     WithoutEffect(String),
+    /// Apache's, and never other than it is here.
+    #[error("{0} cannot be set here: what it is about does not exist, or has no choice")]
+    Fixed(&'static str),
     /// Nobody's.
     #[error("{key} is no setting; the nearest is {nearest}")]
     Unknown {
@@ -60,6 +63,10 @@ impl Values {
     /// Sets a value that a file names; an unknown key is a warning.
     pub fn set_named(&mut self, name: &str, value: &str) -> Result<Option<Warning>, ValueError> {
         if let Some(key) = keys::find(self.table, name) {
+            if key.is_fixed {
+                let is_so = value.trim() == self.text(key.name) || value.trim().is_empty();
+                return Ok((!is_so).then(|| Warning::Fixed(key.name)));
+            }
             return self.set(key.name, value).map(|()| None);
         }
         if self.without_effect.binary_search(&name).is_ok() {
@@ -98,6 +105,11 @@ impl Values {
         if slot.is_empty() {
             *slot = value.into();
         }
+    }
+
+    /// The keys there are.
+    pub fn table(&self) -> &'static [Key] {
+        self.table
     }
 
     /// The text of a setting; empty when it has none.
@@ -158,7 +170,8 @@ fn refusal(kind: Kind, value: &str) -> Option<String> {
     (!is_right).then(|| allowed(kind))
 }
 
-fn allowed(kind: Kind) -> String {
+/// What a value of this kind may be, in words.
+pub fn allowed(kind: Kind) -> String {
     match kind {
         Kind::Text | Kind::Path => "a text without line breaks is allowed".to_owned(),
         Kind::Name => "up to 100 letters, digits, _ and - are allowed".to_owned(),
