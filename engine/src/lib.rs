@@ -44,5 +44,6 @@ pub use pull::{
 };
 pub use shard::{Appended, AppendedBatch, Shard, ShardPace};
 pub use types::{
-    LogOffset, Offsets, PhysicalOffset, QueueNumber, SegmentNumber, ShardIndex, TopicId,
+    Committed, CommittedPlace, LogOffset, Offsets, PhysicalOffset, QueueNumber, SegmentNumber,
+    ShardIndex, TopicId,
 };

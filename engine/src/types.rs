@@ -103,6 +103,25 @@ pub struct Offsets {
     pub max: u64,
 }
 
+/// Where a walk over a shard's committed offsets stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommittedPlace(pub(crate) (QueueNumber, GroupNumber));
+
+/// How far a group has come in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed<'a> {
+    /// Where the walk goes on.
+    pub place: CommittedPlace,
+    /// The queue's topic.
+    pub topic: TopicId,
+    /// The queue's id in its topic.
+    pub queue_id: u32,
+    /// The group.
+    pub group: &'a str,
+    /// The offset it goes on from.
+    pub offset: u64,
+}
+
 impl fmt::Display for ShardIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02}", self.0)

@@ -4,7 +4,7 @@ use ringmq_protocol::code::{request, response};
 use ringmq_ring::Io;
 
 use crate::context::{Context, Handled, Request};
-use crate::handlers::{client, group, lock, offset, pull, query, send, topic};
+use crate::handlers::{client, group, lock, members, offset, progress, pull, query, send, topic};
 use crate::reply::Refusal;
 
 /// A request that came through a broker's port.
@@ -40,6 +40,14 @@ fn handle_broker<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Hand
         request::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP => group::update(ctx, request),
         request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG => group::show_all(ctx, request),
         request::GET_SUBSCRIPTIONGROUP_CONFIG => group::show(ctx, request),
+        request::GET_TOPIC_STATS_INFO => progress::topic_stats(ctx, request),
+        request::GET_CONSUME_STATS => progress::consume_stats(ctx, request),
+        request::QUERY_TOPIC_CONSUME_BY_WHO => progress::groups_of_topic(ctx, request),
+        request::QUERY_TOPICS_BY_CONSUMER => progress::topics_of_group(ctx, request),
+        request::GET_CONSUMER_CONNECTION_LIST => members::consumers(ctx, request),
+        request::GET_PRODUCER_CONNECTION_LIST => members::producers(ctx, request),
+        request::GET_ALL_PRODUCER_INFO => members::all_producers(ctx, request),
+        request::QUERY_SUBSCRIPTION_BY_CONSUMER => members::subscription(ctx, request),
         code => Err(unsupported(code)),
     }
 }

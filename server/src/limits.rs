@@ -142,6 +142,29 @@ pub const START_RETRY_NS: u64 = SECOND_NS / 100;
 /// Topics and groups being made durable at one time.
 pub const CHANGES_IN_FLIGHT_MAX: usize = 4096;
 
+/// Gathers that one shard has asked for and waits for.
+pub const GATHERS_MAX: usize = 64;
+/// A gather that is not complete after this time is given up.
+pub const GATHER_NS: u64 = 10 * SECOND_NS;
+/// Letters that may wait for room in a mailbox before a gather is refused.
+pub const GATHER_LETTERS_WAITING_MAX: usize = 64;
+/// Rows that a shard adds to gathers in one turn.
+pub const GATHER_STEP_ROWS: usize = 128;
+/// Committed offsets that a shard looks at in one turn for gathers that look for some of them.
+pub const GATHER_STEP_LOOKS: usize = 1024;
+/// Reads from the disk that one gather has in flight on a shard.
+pub const GATHER_READS_MAX: usize = 8;
+/// Rows of one gather on one shard.
+pub const GATHER_ROWS_MAX: usize = 100_000;
+/// How soon a gather that found the disk busy tries again.
+pub const GATHER_RETRY_NS: u64 = MILLISECOND_NS;
+
+/// Requests of the broker's own that wait for a client's answer.
+pub const CLIENT_CALLS_MAX: usize = 1024;
+
+/// Queues of groups whose last pulled offset a shard remembers.
+pub const PROGRESS_ROWS_MAX: usize = 1_000_000;
+
 /// Longest property string of a record (a signed 16-bit length).
 pub const PROPERTIES_BYTES_MAX: usize = 32767;
 /// Messages of one batch.

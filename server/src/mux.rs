@@ -12,12 +12,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use ringmq_ring::Io;
 use ringmq_ring::mailbox::Mailboxes;
 
 use crate::connection::{CloseReason, ConnectionId, Outbound, Port};
+use crate::gather::{Found, Question};
 use crate::limits;
 
 /// Where a request came from: what its answer needs, and what its record keeps.
@@ -100,6 +102,12 @@ pub enum Letter<S, T> {
     Close(ConnectionId, CloseReason),
     /// A change of the tables.
     Tables(T),
+    /// A question of a gather, with the asker's number for it.
+    Ask(u64, Arc<Question>),
+    /// What a shard found for it.
+    Told(u64, Found),
+    /// Nobody waits for that any more.
+    Unask(u64),
 }
 
 /// One shard's desk for letters.
@@ -195,6 +203,11 @@ impl<I: Io, T> Mux<I, T> {
     /// Whether requests for some shard wait because its mailbox is full.
     pub fn is_backed_up(&self) -> bool {
         self.desks.iter().any(|desk| !desk.waiting.is_empty())
+    }
+
+    /// Letters to `shard` that its mailbox has had no room for yet.
+    pub fn waiting(&self, shard: u8) -> usize {
+        self.desks[usize::from(shard)].waiting.len()
     }
 
     /// Letters written to `shard` so far: the number that its acknowledgements must reach.

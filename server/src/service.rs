@@ -326,6 +326,21 @@ impl<I: Io> ShardService<I> {
                     broker.take_tables(tables);
                 }
             }
+            Letter::Ask(round, question) => {
+                if let Some(mut context) = self.context(io) {
+                    context.take_question(shard, round, question);
+                }
+            }
+            Letter::Told(round, found) => {
+                if let Some(mut context) = self.context(io) {
+                    context.take_found(shard, round, found);
+                }
+            }
+            Letter::Unask(round) => {
+                if let Some(mut context) = self.context(io) {
+                    context.drop_task(shard, round);
+                }
+            }
         }
     }
 
@@ -353,6 +368,7 @@ impl<I: Io> ShardService<I> {
             for (ticket, _) in context.broker.waiters.take_held(id) {
                 context.broker.engine.cancel(ticket);
             }
+            context.drop_rounds(id);
             if is_home {
                 context.client_gone(id);
             }
@@ -368,6 +384,12 @@ impl<I: Io> ShardService<I> {
         };
         while let Some(event) = context.broker.engine.next_event() {
             handle_event(&mut context, event);
+        }
+    }
+
+    fn gathers(&mut self, io: &mut I) {
+        if let Some(mut context) = self.context(io) {
+            context.step_gathers();
         }
     }
 
@@ -531,10 +553,12 @@ impl<I: Io> ShardService<I> {
             self.names.as_ref().map(NameService::expire_due_ns),
             None,
             None,
+            None,
             self.front.connections.has_resumable().then_some(now_ns),
         ];
         if let Some(broker) = &mut self.broker {
             due[5] = broker.waiters.next_due_ns();
+            due[7] = broker.gathers.due_ns(now_ns);
             if let Some(home) = &broker.home {
                 let is_runnable = home.has_runnable();
                 due[6] = Some(if is_runnable {
@@ -572,6 +596,7 @@ impl<I: Io> Service<I> for ShardService<I> {
         self.events(io);
         self.timers(io);
         self.run_parked(io);
+        self.gathers(io);
         self.resume(io);
         let engine = match &mut self.broker {
             Some(broker) => broker.engine.turn(io, now),
@@ -601,21 +626,25 @@ fn handle_event<I: Io>(context: &mut Context<'_, I>, event: Event) {
             Some(Waiter::Change(change)) => context.change_failed(change),
             _ => {}
         },
-        Event::Pulled { ticket, result } => {
-            if let Some(Waiter::Pull(pull)) = context.broker.waiters.take(ticket) {
-                handlers::pull::answer(context, &pull.to, result);
-            }
-        }
-        Event::Viewed { ticket, record } => {
-            if let Some(Waiter::View { to, offset }) = context.broker.waiters.take(ticket) {
+        Event::Pulled { ticket, result } => match context.broker.waiters.take(ticket) {
+            Some(Waiter::Pull(pull)) => handlers::pull::answer(context, &pull, result),
+            Some(Waiter::Probe(probe)) => context.probe_pulled(&probe, &result),
+            _ => {}
+        },
+        Event::Viewed { ticket, record } => match context.broker.waiters.take(ticket) {
+            Some(Waiter::View { to, offset }) => {
                 handlers::query::answer_view(context, &to, offset, record);
             }
-        }
-        Event::OffsetFound { ticket, offset } => {
-            if let Some(Waiter::OffsetByTime(to)) = context.broker.waiters.take(ticket) {
+            Some(Waiter::Probe(probe)) => context.probe_viewed(&probe, record),
+            _ => {}
+        },
+        Event::OffsetFound { ticket, offset } => match context.broker.waiters.take(ticket) {
+            Some(Waiter::OffsetByTime(to)) => {
                 handlers::offset::answer_offset(context, &to, offset);
             }
-        }
+            Some(Waiter::Probe(probe)) => context.probe_offset(&probe, offset),
+            _ => {}
+        },
     }
 }
 

@@ -9,8 +9,10 @@ use ringmq_protocol::properties;
 use ringmq_ring::Io;
 
 use crate::broker::Topic;
+use crate::gather::{Gathers, Probe};
 use crate::handlers::send::put_property;
 use crate::home::Home;
+use crate::progress::{Progress, Seat};
 use crate::reply::ReplyTo;
 use crate::tables::Tables;
 use crate::waiters::Waiters;
@@ -70,6 +72,10 @@ pub struct BrokerShard<I: Io> {
     pub tables: Tables,
     /// Who waits for the engine.
     pub waiters: Waiters<Waiter>,
+    /// What groups have pulled from this shard's queues.
+    pub progress: Progress,
+    /// Questions to all shards, and theirs.
+    pub gathers: Gathers<I>,
     /// What only the home shard has.
     pub home: Option<Box<Home>>,
     /// Chooses queues for clients that leave the choice to the broker.
@@ -107,6 +113,8 @@ pub enum Waiter {
     },
     /// A search by time that reads from the disk.
     OffsetByTime(ReplyTo),
+    /// A read of a gather.
+    Probe(Probe),
 }
 
 /// What the answer of a send needs.
@@ -138,6 +146,8 @@ pub enum Places {
 pub struct PullWaiter {
     /// Whom to answer.
     pub to: ReplyTo,
+    /// Where its group's progress is noted.
+    pub seat: Option<Seat>,
 }
 
 /// Text kept without allocation while it is short, as unique keys are.
@@ -197,7 +207,9 @@ impl<I: Io> BrokerShard<I> {
     /// Takes the home shard's tables over.
     pub fn take_tables(&mut self, tables: Tables) {
         for &topic in &tables.dropped_topics {
-            self.engine.drop_topic_queues(topic);
+            for queue in self.engine.drop_topic_queues(topic) {
+                self.progress.forget_queue(queue);
+            }
         }
         self.tables = tables;
     }

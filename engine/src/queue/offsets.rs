@@ -171,6 +171,11 @@ impl GroupOffsets {
         })
     }
 
+    /// The name of a group.
+    pub(crate) fn name(&self, group: GroupNumber) -> Option<&str> {
+        self.names.get(&group).map(|name| &**name)
+    }
+
     /// Names of groups from a number on.
     pub(crate) fn names_from(&self, from: GroupNumber) -> impl Iterator<Item = GroupNameRow> + '_ {
         self.names.range(from..).map(|(&group, name)| GroupNameRow {

@@ -8,7 +8,7 @@ use crate::block::record_crc;
 use crate::limits::{GROUP_OFFSETS_MAX, PULL_RECORDS_MAX, PULL_SCAN_MAX};
 use crate::pull::{Event, PullOutcome, PullRequest, PullResult, PullStatus, Ticket};
 use crate::queue::Entry;
-use crate::types::{LogOffset, Offsets, QueueNumber};
+use crate::types::{Committed, CommittedPlace, LogOffset, Offsets, QueueNumber};
 
 use super::Shard;
 use super::cold::{Began, ColdTask, Need};
@@ -184,6 +184,25 @@ impl<I: Io> Shard<I> {
     /// A group's offset for a queue.
     pub fn committed_offset(&self, group: &str, queue: QueueNumber) -> Option<u64> {
         self.offsets.get(group, queue)
+    }
+
+    /// Offsets that groups have committed in this shard's queues, those after a place, in an order that
+    /// stays: whoever wants all of them walks some at a time. What is committed behind the walker is missed.
+    pub fn committed_offsets(
+        &self,
+        after: Option<CommittedPlace>,
+    ) -> impl Iterator<Item = Committed<'_>> {
+        let rows = self.offsets.rows_after(after.map(|place| place.0));
+        rows.filter_map(|row| {
+            let queue = self.queues.get(row.queue)?;
+            Some(Committed {
+                place: CommittedPlace((row.queue, row.group)),
+                topic: queue.topic,
+                queue_id: queue.queue_id,
+                group: self.offsets.name(row.group)?,
+                offset: row.offset,
+            })
+        })
     }
 
     /// Drops all offsets of a group in this shard.

@@ -8,7 +8,7 @@ use crate::control_record::ControlRecord;
 use crate::error::Refused;
 use crate::limits::{GROUPS_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX, TOPICS_MAX};
 use crate::pull::Ticket;
-use crate::types::TopicId;
+use crate::types::{QueueNumber, TopicId};
 
 use super::Shard;
 
@@ -132,21 +132,24 @@ impl<I: Io> Shard<I> {
         topic
     }
 
-    /// Any shard: forgets the queues of a deleted topic.
-    pub fn drop_topic_queues(&mut self, topic: TopicId) {
+    /// Any shard: forgets the queues of a deleted topic; says which.
+    pub fn drop_topic_queues(&mut self, topic: TopicId) -> Vec<QueueNumber> {
         // Nothing may come before the record that the run begins with.
         if self.may_append().is_err() {
-            return;
+            return Vec::new();
         }
-        for queue in self.queues.select(|queue| queue.topic == topic) {
+        let mut dropped = self.queues.select(|queue| queue.topic == topic);
+        for (at, &queue) in dropped.iter().enumerate() {
             // Without room for the record the queue stays until the next start reconciles it.
             if self.control(&ControlRecord::QueueDelete { queue }).is_err() {
-                return;
+                dropped.truncate(at);
+                break;
             }
             self.queues.remove(queue);
             self.offsets.forget_queue(queue);
             self.woken.push(queue);
         }
+        dropped
     }
 
     fn change(

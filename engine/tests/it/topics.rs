@@ -37,7 +37,9 @@ fn the_queues_of_a_deleted_topic_are_gone_and_a_new_one_begins_at_zero() {
     let topic = store.topic("orders");
     store.send("orders", 0, b"old");
     let (shard, old) = store.queue("orders", 0);
-    store.with(shard, |shard, _| shard.drop_topic_queues(topic));
+    store.with(shard, |shard, _| {
+        shard.drop_topic_queues(topic);
+    });
     assert_eq!(store.shard(shard).queue(topic, 0), None);
     let parts = crate::store::parts("orders", 0, b"x", &[]);
     let refused = store.with(shard, |shard, _| shard.append(old, &parts, 9));

@@ -259,6 +259,12 @@ impl Registry {
         Some(group.members.iter().map(|(id, member)| (*id, member)))
     }
 
+    /// All producer groups with their members, by name.
+    pub fn producer_groups(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &Member>)> {
+        let groups = self.producers.iter();
+        groups.map(|(name, group)| (name.as_str(), group.members.values()))
+    }
+
     /// The next member of a producer group in turn (transaction checks).
     pub fn pick_producer(&mut self, group: &str) -> Option<ConnectionId> {
         use std::ops::Bound::{Excluded, Unbounded};

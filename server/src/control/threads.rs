@@ -18,10 +18,12 @@ use crate::broker::system_topics::SystemTopicSettings;
 use crate::broker::{GroupTable, TopicTable};
 use crate::connection::Port;
 use crate::error::StartError;
+use crate::gather::Gathers;
 use crate::handlers::names::NameService;
 use crate::home::Home;
 use crate::link::ShardLink;
 use crate::mux::{Letter, Mux};
+use crate::progress::Progress;
 use crate::service::ShardService;
 use crate::shard::{BrokerShard, Random, Scratch, Settings};
 use crate::tables::Tables;
@@ -145,6 +147,8 @@ impl BrokerPlan {
             home,
             random: Random::new(self.seed),
             unique_ids: UniqueIds::new(ip, process, self.seed as u32),
+            progress: Progress::default(),
+            gathers: Gathers::default(),
             scratch: Scratch::default(),
         })
     }

@@ -4,8 +4,10 @@
 pub mod client;
 pub mod group;
 pub mod lock;
+pub mod members;
 pub mod names;
 pub mod offset;
+pub mod progress;
 pub mod pull;
 pub mod query;
 pub mod send;

@@ -102,6 +102,11 @@ pub fn update<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled
             .broker
             .queue(topic, named.queue_id)
             .map_err(Refusal::engine)?;
+        if ctx.broker.progress.is_reset(queue, group) {
+            let remark = "Offset has been previously reset";
+            ctx.answer_code(&request.to, response::SUCCESS, Some(remark));
+            return Ok(());
+        }
         ctx.broker.engine.commit_offset(group, queue, offset);
     }
     ctx.answer_code(&request.to, response::SUCCESS, None);

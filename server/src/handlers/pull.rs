@@ -181,6 +181,12 @@ fn read<I: Io>(
     filter: TagFilter,
 ) -> Handled {
     let queue = ctx.broker.queue(topic, queue_id).map_err(Refusal::engine)?;
+    let seat = ctx.broker.progress.seat(queue, &wanted.consumer_group);
+    if let Some(offset) = ctx.broker.progress.take_reset(seat) {
+        let offsets = ctx.broker.engine.offsets(queue);
+        answer_reset(ctx, &request.to, offset, offsets);
+        return Ok(());
+    }
     if wanted.has(sys_flag::COMMIT_OFFSET)
         && let Ok(offset) = u64::try_from(wanted.commit_offset)
     {
@@ -192,7 +198,8 @@ fn read<I: Io>(
         answer_negative(ctx, &request.to, offsets);
         return Ok(());
     };
-    let waiter = PullWaiter { to: request.to };
+    let to = request.to;
+    let waiter = PullWaiter { to, seat };
     let ticket = ctx.broker.waiters.insert(Waiter::Pull(waiter));
     let pull = PullRequest {
         queue,
@@ -205,8 +212,9 @@ fn read<I: Io>(
     };
     match ctx.broker.engine.pull(ctx.io, pull) {
         PullOutcome::Ready(result) => {
-            ctx.broker.waiters.take(ticket);
-            answer(ctx, &request.to, result);
+            if let Some(Waiter::Pull(pull)) = ctx.broker.waiters.take(ticket) {
+                answer(ctx, &pull, result);
+            }
         }
         PullOutcome::Pending => {
             let connection = request.to.origin.connection;
@@ -245,11 +253,13 @@ fn hold_until_ns<I: Io>(ctx: &Context<'_, I>, wanted: &pull::PullRequest<'_>) ->
 }
 
 /// Answers a pull with what the engine found.
-pub fn answer<I: Io>(ctx: &mut Context<'_, I>, to: &ReplyTo, result: PullResult) {
+pub fn answer<I: Io>(ctx: &mut Context<'_, I>, pull: &PullWaiter, result: PullResult) {
+    let to = &pull.to;
     let Some((code, remark)) = status(&result) else {
         return refuse_damaged(ctx, to, &result);
     };
     let next = next_offset(&result);
+    ctx.broker.progress.pulled(pull.seat, next);
     let (min, max) = (result.min, result.max);
     let bytes = result.records.iter().map(|slice| slice.len()).sum();
     ctx.front.answer(to, |out| {
@@ -273,6 +283,17 @@ fn answer_negative<I: Io>(ctx: &mut Context<'_, I>, to: &ReplyTo, offsets: Offse
     ctx.front.answer(to, |out| {
         to.whole(out, response::PULL_OFFSET_MOVED, Some(remark), &[], |ext| {
             put_offsets(ext, min, min, max);
+        });
+    });
+}
+
+/// The group has been reset in this queue (broker page 3.3, `OFFSET_RESET`).
+fn answer_reset<I: Io>(ctx: &mut Context<'_, I>, to: &ReplyTo, offset: u64, offsets: Offsets) {
+    let Offsets { min, max } = offsets;
+    let code = response::PULL_OFFSET_MOVED;
+    ctx.front.answer(to, |out| {
+        to.whole(out, code, Some("OFFSET_RESET"), &[], |ext| {
+            put_offsets(ext, offset, min, max);
         });
     });
 }

@@ -4,7 +4,7 @@ use crate::broker::{bodies, create_topic, pull, send};
 use crate::harness::Server;
 use crate::wire::{Answer, Ask, Client};
 
-fn heartbeat(client_id: &str, group: &str, expression: &str, version: i64) -> Ask<'static> {
+pub fn heartbeat(client_id: &str, group: &str, expression: &str, version: i64) -> Ask<'static> {
     let body = format!(
         r#"{{"clientID":"{client_id}","consumerDataSet":[{{"consumeFromWhere":"CONSUME_FROM_FIRST_OFFSET","consumeType":"CONSUME_PASSIVELY","groupName":"{group}","messageModel":"CLUSTERING","subscriptionDataSet":[{{"expressionType":"TAG","subString":"{expression}","subVersion":{version},"topic":"TopicTest"}}],"unitMode":false}}],"producerDataSet":[{{"groupName":"PG1"}}]}}"#
     );

@@ -17,12 +17,14 @@ use ringmq_ring::{BlockingDisk, Io, Mailboxes, TurnLoop, Uring, UringConfig, Wak
 use ringmq_server::broker::system_topics::SystemTopicSettings;
 use ringmq_server::broker::{GroupTable, TopicTable};
 use ringmq_server::connection::Port;
+use ringmq_server::gather::Gathers;
 use ringmq_server::handlers::names::NameService;
 use ringmq_server::home::Home;
 use ringmq_server::limits;
 use ringmq_server::link::{self, Command, ControlLink, Notice, ShardLink};
 use ringmq_server::mux::Mux;
 use ringmq_server::namesrv::{KvConfig, NameServer, NameServerSettings};
+use ringmq_server::progress::Progress;
 use ringmq_server::service::ShardService;
 use ringmq_server::shard::{BrokerShard, Random, Scratch, Settings};
 use ringmq_server::tables::Tables;
@@ -202,6 +204,8 @@ pub fn broker_shard<I: Io>(
         engine,
         tables: Tables::new(SEED),
         waiters: Waiters::default(),
+        progress: Progress::default(),
+        gathers: Gathers::default(),
         home,
         random: Random::new(SEED),
         scratch: Scratch::default(),

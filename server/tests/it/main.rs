@@ -10,6 +10,7 @@ mod groups;
 mod harness;
 mod names;
 mod process;
+mod progress;
 mod pulls;
 mod sends;
 mod simulated;
