@@ -92,6 +92,8 @@ pub struct Appended {
     pub physical: PhysicalOffset,
     /// When it was stored, ms since the epoch.
     pub store_time_ms: i64,
+    /// Its length as a stored record.
+    pub len: u32,
 }
 
 /// The places of a batch: consecutive queue offsets from the first one's.

@@ -150,6 +150,43 @@ pub enum CloseReason {
     Stopping,
 }
 
+impl CloseReason {
+    /// Every reason, in the order of [`CloseReason::index`].
+    pub const ALL: [Self; 10] = [
+        Self::Peer,
+        Self::Broken,
+        Self::FrameLength,
+        Self::Header,
+        Self::SlowFrame,
+        Self::SlowReader,
+        Self::Idle,
+        Self::Crowded,
+        Self::Expired,
+        Self::Stopping,
+    ];
+
+    /// Its place in a table of all reasons.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// One word for it, as metrics name it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Broken => "broken",
+            Self::FrameLength => "frame_length",
+            Self::Header => "header",
+            Self::SlowFrame => "slow_frame",
+            Self::SlowReader => "slow_reader",
+            Self::Idle => "idle",
+            Self::Crowded => "crowded",
+            Self::Expired => "expired",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 /// Whether to go on with the next frame of the same chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -576,6 +613,13 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_for_closing_has_its_place_in_the_table() {
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index);
+        }
+    }
 
     fn frame(payload: usize) -> Vec<u8> {
         let mut frame = Vec::new();

@@ -52,6 +52,21 @@ impl Connections {
         self.slots.len()
     }
 
+    /// How many are held back.
+    pub fn paused(&self) -> usize {
+        self.paused.len()
+    }
+
+    /// Bytes of requests not answered and answers not sent, of all connections.
+    pub fn in_flight_bytes(&self) -> usize {
+        self.in_flight_bytes
+    }
+
+    /// Bytes of started frames, of all connections.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()

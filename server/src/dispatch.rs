@@ -9,6 +9,9 @@ use crate::reply::Refusal;
 
 /// A request that came through a broker's port.
 pub fn broker<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) {
+    if request.to.origin.connection.shard() == ctx.front.me() {
+        ctx.front.metrics.requested(request.header.code);
+    }
     if let Err(refusal) = handle_broker(ctx, request) {
         ctx.refuse(&request.to, &refusal);
     }

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
 
 use ringmq_ring::{Io, Moment};
 
 use crate::connection::{CloseReason, ConnectionId, Outbound, Port};
 use crate::connections::Connections;
 use crate::limits;
+use crate::metrics::{Metrics, Recorder};
 use crate::mux::{Letter, Mux, Origin};
 use crate::reply::ReplyTo;
 use crate::tables::Tables;
@@ -21,6 +23,8 @@ pub struct Front<I: Io> {
     pub mux: Mux<I, Tables>,
     /// The clocks as of this turn.
     pub now: Moment,
+    /// What is counted here.
+    pub metrics: Recorder,
     log: CloseLog,
 }
 
@@ -31,6 +35,7 @@ impl<I: Io> Front<I> {
             connections: Connections::new(mux.me()),
             mux,
             now: Moment::default(),
+            metrics: Recorder::new(Arc::new(Metrics::new(1)), 0, 0),
             log: CloseLog::default(),
         }
     }
@@ -82,6 +87,7 @@ impl<I: Io> Front<I> {
     /// shard itself is among them, or nothing when it was closed before.
     pub fn close(&mut self, io: &mut I, id: ConnectionId, reason: CloseReason) -> Option<bool> {
         let connection = self.connections.close(io, id)?;
+        self.metrics.closed(reason);
         self.log.note(reason, connection.peer, self.now);
         let me = self.me();
         for shard in (0..self.mux.shards()).filter(|&shard| shard != me) {
@@ -101,8 +107,10 @@ impl<I: Io> Front<I> {
             .connections
             .add(io, stream, port, self.now.monotonic_ns);
         let Err(reason) = opened else {
+            self.metrics.opened();
             return true;
         };
+        self.metrics.closed(reason);
         self.log.note(reason, ([0, 0, 0, 0], 0).into(), self.now);
         if self.me() != HOME {
             self.mux.write(HOME, Letter::Released);

@@ -23,6 +23,7 @@ pub mod home;
 pub mod limits;
 pub mod link;
 pub mod listener;
+pub mod metrics;
 pub mod mux;
 pub mod namesrv;
 pub mod progress;

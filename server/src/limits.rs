@@ -119,6 +119,11 @@ pub const SWEEP_STEPS: usize = 4;
 /// After a line about closed connections the next ones of that kind are only counted for this long.
 pub const CLOSE_LOG_INTERVAL_NS: u64 = 60 * SECOND_NS;
 
+/// Meters (topics, and groups in topics) of one shard in one page of counters.
+pub const METERS_PER_PAGE: usize = 256;
+/// Pages of meters of one shard; what comes later counts in the shard's totals only.
+pub const METER_PAGES: usize = 1024;
+
 /// Connections of one shard (24 bits of a token).
 pub const CONNECTIONS_MAX: usize = 1 << 16;
 

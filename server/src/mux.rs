@@ -33,6 +33,8 @@ pub struct Origin {
     pub port: Port,
     /// Bytes it holds of its connection's bound until it is answered.
     pub charge: usize,
+    /// When it was received, on the monotonic clock that all shards share.
+    pub received_ns: u64,
 }
 
 /// Frames for one shard, back to back.

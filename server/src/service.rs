@@ -22,6 +22,7 @@ use crate::handlers::names::NameService;
 use crate::limits;
 use crate::link::{Command, Notice, ShardLink};
 use crate::listener::Listeners;
+use crate::metrics::{Recorder, ShardState};
 use crate::mux::{Letter, Mux, Origin};
 use crate::reply::ReplyTo;
 use crate::shard::{BrokerShard, Waiter};
@@ -84,6 +85,13 @@ impl<I: Io> ShardService<I> {
     /// ready.
     pub fn listen(&mut self, listener: I::Listener, port: Port) {
         self.listeners.add(listener, port);
+    }
+
+    /// Counts in the metrics of the process instead of in its own.
+    #[must_use]
+    pub fn counting_in(mut self, metrics: Recorder) -> Self {
+        self.front.metrics = metrics;
+        self
     }
 
     /// Connections of this thread.
@@ -234,6 +242,7 @@ impl<I: Io> ShardService<I> {
             peer: connection.peer,
             port: connection.port,
             charge: bytes.len() + limits::REQUEST_OVERHEAD_BYTES,
+            received_ns: self.front.now.monotonic_ns,
         };
         connection.charged += origin.charge;
         if let Err(reason) = self.handle(io, origin, bytes) {
@@ -555,6 +564,7 @@ impl<I: Io> ShardService<I> {
             None,
             None,
             self.front.connections.has_resumable().then_some(now_ns),
+            self.front.metrics.state_due_ns(),
         ];
         if let Some(broker) = &mut self.broker {
             due[5] = broker.waiters.next_due_ns();
@@ -569,6 +579,36 @@ impl<I: Io> ShardService<I> {
             }
         }
         due.into_iter().flatten().min()
+    }
+}
+
+/// What is counted.
+impl<I: Io> ShardService<I> {
+    /// Last of a turn: the answers are with the ring.
+    fn measure(&mut self, io: &mut I) {
+        if self.front.metrics.end_turn() {
+            self.front.metrics.replied(io.now().monotonic_ns);
+        }
+        if self.front.metrics.is_state_due(self.front.now.monotonic_ns) {
+            self.show_state();
+        }
+    }
+
+    fn show_state(&mut self) {
+        let connections = &self.front.connections;
+        let broker = self.broker.as_ref();
+        let state = ShardState {
+            read_ns: self.front.now.monotonic_ns,
+            connections: connections.len(),
+            paused: connections.paused(),
+            in_flight_bytes: connections.in_flight_bytes(),
+            held_bytes: connections.held_bytes(),
+            waiting: broker.map_or(0, |broker| broker.waiters.len()),
+            engine: broker.map(|broker| broker.engine.status()),
+        };
+        self.front.metrics.show_state(state, |topic, name| {
+            broker.is_some_and(|broker| broker.tables.knows(topic, name))
+        });
     }
 }
 
@@ -606,6 +646,7 @@ impl<I: Io> Service<I> for ShardService<I> {
         self.advance(io, engine);
         self.front.connections.flush(io, now.monotonic_ns);
         self.front.mux.flush(io);
+        self.measure(io);
         Pace {
             in_flight: engine.in_flight || self.front.mux.has_work(),
             deadline_ns: self.deadline_ns(engine),
@@ -627,7 +668,7 @@ fn handle_event<I: Io>(context: &mut Context<'_, I>, event: Event) {
             _ => {}
         },
         Event::Pulled { ticket, result } => match context.broker.waiters.take(ticket) {
-            Some(Waiter::Pull(pull)) => handlers::pull::answer(context, &pull, result),
+            Some(Waiter::Pull(pull)) => handlers::pull::answer_waited(context, &pull, result),
             Some(Waiter::Probe(probe)) => context.probe_pulled(&probe, &result),
             _ => {}
         },

@@ -12,6 +12,7 @@ use crate::broker::Topic;
 use crate::gather::{Gathers, Probe};
 use crate::handlers::send::put_property;
 use crate::home::Home;
+use crate::metrics::MeterId;
 use crate::progress::{Progress, Seat};
 use crate::reply::ReplyTo;
 use crate::tables::Tables;
@@ -130,6 +131,12 @@ pub struct SendWaiter {
     pub places: Places,
     /// The message's unique key, which clients call its transaction id.
     pub unique_key: SmallText,
+    /// Bytes of its records as stored.
+    pub bytes: u32,
+    /// The topic's meter.
+    pub meter: MeterId,
+    /// When it was appended.
+    pub appended_ns: u64,
 }
 
 /// Physical offsets of a send.
@@ -148,6 +155,8 @@ pub struct PullWaiter {
     pub to: ReplyTo,
     /// Where its group's progress is noted.
     pub seat: Option<Seat>,
+    /// The meter of its group in the topic.
+    pub meter: MeterId,
 }
 
 /// Text kept without allocation while it is short, as unique keys are.

@@ -3,6 +3,7 @@
 use ringmq_engine::TopicId;
 
 use crate::broker::{GroupView, SharedMap, Topic};
+use crate::metrics::MeterName;
 
 /// One state of the tables, and what a shard has to do when it takes it over. Copying is cheap.
 #[derive(Clone, Debug)]
@@ -23,5 +24,15 @@ impl Tables {
             groups: SharedMap::new(seed),
             dropped_topics: Vec::new(),
         }
+    }
+
+    /// Whether what a meter stands for is still there: this incarnation of its topic, and its group.
+    pub fn knows(&self, topic: TopicId, name: &MeterName) -> bool {
+        let is_topic = self
+            .topics
+            .get(&name.topic)
+            .is_some_and(|known| known.id == topic);
+        let group = name.group.as_deref();
+        is_topic && group.is_none_or(|group| self.groups.get(group).is_some())
     }
 }

@@ -180,6 +180,7 @@ impl<I: Io> Shard<I> {
             queue_offset,
             physical: place.physical(shard),
             store_time_ms,
+            len: placed.len,
         }
     }
 }

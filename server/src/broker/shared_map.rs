@@ -131,7 +131,7 @@ fn position(hash: u64) -> (usize, usize) {
 }
 
 /// A seeded multiply-and-fold hash over 8-byte words.
-fn hash(bytes: &[u8], seed: u64) -> u64 {
+pub(crate) fn hash(bytes: &[u8], seed: u64) -> u64 {
     let mut state = fold(
         seed ^ 0x9E37_79B9_7F4A_7C15,
         bytes.len() as u64 ^ 0xD6E8_FEB8_6659_FD93,
@@ -147,7 +147,8 @@ fn hash(bytes: &[u8], seed: u64) -> u64 {
     fold(state, 0xE703_7ED1_A0B4_28DB)
 }
 
-fn fold(a: u64, b: u64) -> u64 {
+/// Multiplies two words and folds the product into one.
+pub(crate) fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product as u64) ^ ((product >> 64) as u64)
 }

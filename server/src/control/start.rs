@@ -25,6 +25,7 @@ use crate::error::StartError;
 use crate::handlers::names::NameService;
 use crate::limits::MAILBOX_SLOTS;
 use crate::link;
+use crate::metrics::{Metrics, Recorder};
 use crate::namesrv::{KvConfig, NameServer};
 use crate::service::ShardService;
 use crate::shard::Settings;
@@ -39,6 +40,7 @@ const VIP_DISTANCE: u16 = 2;
 pub struct Running {
     broker: Option<SocketAddr>,
     name_server: Option<SocketAddr>,
+    metrics: Arc<Metrics>,
     stop: Sender<()>,
     ended: Receiver<Ended>,
     control: Option<JoinHandle<()>>,
@@ -65,6 +67,11 @@ impl Running {
     /// Where the name server listens, if this is one.
     pub fn name_server_address(&self) -> Option<SocketAddr> {
         self.name_server
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// For a thread that waits for signals.
@@ -111,7 +118,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         Some(broker) => Some(store::open(&broker.store)?),
         None => None,
     };
-    let mut supervisor = serve(config, &ports, engine)?;
+    let shards = engine.as_ref().map_or(1, Engine::shard_count);
+    let metrics = Arc::new(Metrics::new(usize::from(shards)));
+    let mut supervisor = serve(config, &ports, engine, &metrics)?;
     if let Err(error) = supervisor.wait_ready() {
         supervisor.abandon();
         return Err(error);
@@ -129,6 +138,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     Ok(Running {
         broker: ports.broker.as_ref().map(|ports| ports.advertised),
         name_server: ports.name_server_address(),
+        metrics,
         stop,
         ended,
         control: Some(control),
@@ -194,10 +204,14 @@ impl BrokerPorts {
 }
 
 /// Starts the threads: one for each shard of the store, one alone without a store.
-fn serve(config: &Config, ports: &Ports, engine: Option<Engine>) -> Result<Supervisor, StartError> {
-    let count = engine.as_ref().map_or(1, Engine::shard_count);
+fn serve(
+    config: &Config,
+    ports: &Ports,
+    engine: Option<Engine>,
+    metrics: &Arc<Metrics>,
+) -> Result<Supervisor, StartError> {
     let (tell_failure, failures) = flume::unbounded();
-    let (plans, links) = plans(config, ports, count, &tell_failure)?;
+    let (plans, links) = plans(config, ports, metrics, &tell_failure)?;
     let mut plans = plans.into_iter();
     let threads = match engine {
         Some(engine) => Threads::Engine(engine.start(|_| {
@@ -226,17 +240,20 @@ type Plans = (Vec<ServicePlan>, Vec<link::ControlLink<UringWaker>>);
 fn plans(
     config: &Config,
     ports: &Ports,
-    count: u8,
+    metrics: &Arc<Metrics>,
     failures: &Sender<StartError>,
 ) -> Result<Plans, StartError> {
     let mut names = match &config.name_server {
         Some(config) => Some(name_service(config)?),
         None => None,
     };
-    let mut brokers = broker_plans(config, ports, count)?.into_iter();
+    let count = metrics.shards().len();
+    let seed = random_seed()?;
+    let mut brokers = broker_plans(config, ports, count as u64, seed).into_iter();
     let mut listeners = listeners(ports).map_err(StartError::Thread)?;
     let (mut plans, mut links) = (Vec::new(), Vec::new());
-    for mailboxes in Mailboxes::mesh(usize::from(count), MAILBOX_SLOTS) {
+    let mesh = Mailboxes::mesh(count, MAILBOX_SLOTS);
+    for (index, mailboxes) in mesh.into_iter().enumerate() {
         let (link, control) = link::pair();
         links.push(control);
         plans.push(ServicePlan {
@@ -245,6 +262,7 @@ fn plans(
             listeners: std::mem::take(&mut listeners),
             names: names.take(),
             broker: brokers.next(),
+            metrics: Recorder::new(Arc::clone(metrics), index, seed),
             failures: failures.clone(),
         });
     }
@@ -252,13 +270,12 @@ fn plans(
 }
 
 /// One for each shard, the home shard's first; none where there is no broker.
-fn broker_plans(config: &Config, ports: &Ports, count: u8) -> Result<Vec<BrokerPlan>, StartError> {
+fn broker_plans(config: &Config, ports: &Ports, count: u64, seed: u64) -> Vec<BrokerPlan> {
     let (Some(config), Some(ports)) = (&config.broker, &ports.broker) else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let settings = Arc::new(settings(config, ports.advertised));
-    let seed = random_seed()?;
-    let plans = (0..u64::from(count)).map(|index| {
+    let plans = (0..count).map(|index| {
         let home = HomePlan {
             topics: config.system_topics(),
             auto_create_groups: config.auto_create_groups,
@@ -270,7 +287,7 @@ fn broker_plans(config: &Config, ports: &Ports, count: u8) -> Result<Vec<BrokerP
             wall_ms: wall_ms(),
         }
     });
-    Ok(plans.collect())
+    plans.collect()
 }
 
 fn settings(config: &BrokerConfig, store_host: SocketAddr) -> Settings {

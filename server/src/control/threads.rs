@@ -22,6 +22,7 @@ use crate::gather::Gathers;
 use crate::handlers::names::NameService;
 use crate::home::Home;
 use crate::link::ShardLink;
+use crate::metrics::Recorder;
 use crate::mux::{Letter, Mux};
 use crate::progress::Progress;
 use crate::service::ShardService;
@@ -39,6 +40,7 @@ pub(super) struct ServicePlan {
     pub listeners: Vec<(TcpListener, Port)>,
     pub names: Option<NameService>,
     pub broker: Option<BrokerPlan>,
+    pub metrics: Recorder,
     /// Where it is told why a service cannot be made.
     pub failures: Sender<StartError>,
 }
@@ -123,7 +125,8 @@ impl ServicePlan {
             _ => None,
         };
         let mux = Mux::new(self.mailboxes);
-        let mut service = ShardService::new(mux, broker, self.names, self.link);
+        let service = ShardService::new(mux, broker, self.names, self.link);
+        let mut service = service.counting_in(self.metrics);
         for (listener, port) in self.listeners {
             service.listen(listener, port);
         }

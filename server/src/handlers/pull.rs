@@ -13,6 +13,7 @@ use crate::broker::{GroupView, Subscription, TagExpression, Topic};
 use crate::context::{Context, Handled, Request};
 use crate::handlers::send;
 use crate::limits;
+use crate::metrics::Pulled;
 use crate::reply::{Refusal, ReplyTo};
 use crate::shard::{PullWaiter, Waiter, tag_filter};
 
@@ -23,6 +24,7 @@ const SHORT_HOLD_MS: u64 = 1000;
 pub fn pull<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
     let wanted = pull::PullRequest::decode(&request.header.ext);
     if let Err(refusal) = check_and_pull(ctx, request, &wanted) {
+        ctx.front.metrics.refused(refusal.code);
         ctx.front.answer(&request.to, |out| {
             let to = &request.to;
             to.whole(out, refusal.code, Some(&refusal.remark), &[], |ext| {
@@ -195,11 +197,15 @@ fn read<I: Io>(
     }
     let Ok(offset) = u64::try_from(wanted.queue_offset) else {
         let offsets = ctx.broker.engine.offsets(queue);
+        ctx.front.metrics.missed();
         answer_negative(ctx, &request.to, offsets);
         return Ok(());
     };
     let to = request.to;
-    let waiter = PullWaiter { to, seat };
+    let group = &wanted.consumer_group;
+    let metrics = &mut ctx.front.metrics;
+    let meter = metrics.group(topic.id, &topic.config.topic_name, group);
+    let waiter = PullWaiter { to, seat, meter };
     let ticket = ctx.broker.waiters.insert(Waiter::Pull(waiter));
     let pull = PullRequest {
         queue,
@@ -213,6 +219,7 @@ fn read<I: Io>(
     match ctx.broker.engine.pull(ctx.io, pull) {
         PullOutcome::Ready(result) => {
             if let Some(Waiter::Pull(pull)) = ctx.broker.waiters.take(ticket) {
+                count(ctx, &pull, &result, false);
                 answer(ctx, &pull, result);
             }
         }
@@ -252,8 +259,27 @@ fn hold_until_ns<I: Io>(ctx: &Context<'_, I>, wanted: &pull::PullRequest<'_>) ->
     Some(ctx.front.now.monotonic_ns + hold_ms * 1_000_000)
 }
 
+/// Answers a pull that was pending.
+pub fn answer_waited<I: Io>(ctx: &mut Context<'_, I>, pull: &PullWaiter, result: PullResult) {
+    count(ctx, pull, &result, true);
+    answer(ctx, pull, result);
+}
+
+fn count<I: Io>(ctx: &mut Context<'_, I>, pull: &PullWaiter, result: &PullResult, waited: bool) {
+    let pulled = Pulled {
+        meter: pull.meter,
+        messages: result.count,
+        bytes: result.bytes,
+        received_ns: pull.to.origin.received_ns,
+        waited,
+    };
+    ctx.front
+        .metrics
+        .pulled(&pulled, ctx.front.now.monotonic_ns);
+}
+
 /// Answers a pull with what the engine found.
-pub fn answer<I: Io>(ctx: &mut Context<'_, I>, pull: &PullWaiter, result: PullResult) {
+fn answer<I: Io>(ctx: &mut Context<'_, I>, pull: &PullWaiter, result: PullResult) {
     let to = &pull.to;
     let Some((code, remark)) = status(&result) else {
         return refuse_damaged(ctx, to, &result);

@@ -24,6 +24,7 @@ use crate::context::{Context, Handled, Request};
 use crate::handlers::client;
 use crate::home::{Action, Subject};
 use crate::limits;
+use crate::metrics::StoredSend;
 use crate::reply::{Refusal, ReplyTo};
 use crate::shard::{Places, Scratch, SendWaiter, Settings, SmallText, Waiter};
 
@@ -293,13 +294,13 @@ fn append_single<I: Io>(
         ..parts_of(request, message, topic, queue_id, &settings)
     };
     check_size(&settings, &parts)?;
-    let ticket = note(ctx, request, queue_id, key);
+    let ticket = note(ctx, request, topic, queue_id, key);
     let queue = ctx.broker.queue(topic, queue_id);
     let appended = queue.and_then(|queue| ctx.broker.engine.append(queue, &parts, ticket));
     match appended {
         Ok(appended) => {
             let place = Places::One(appended.physical);
-            place_waiter(ctx, ticket, appended.queue_offset, place);
+            place_waiter(ctx, ticket, appended.queue_offset, place, appended.len);
             Ok(())
         }
         Err(refused) => {
@@ -336,13 +337,17 @@ fn append_batch<I: Io>(
         check_size(&settings, &parts)?;
         records.push(parts);
     }
-    let ticket = note(ctx, request, queue_id, "");
+    let bytes = records
+        .iter()
+        .map(|record| record.encoded_len() as u32)
+        .sum();
+    let ticket = note(ctx, request, topic, queue_id, "");
     let queue = ctx.broker.queue(topic, queue_id);
     let appended = queue.and_then(|queue| ctx.broker.engine.append_batch(queue, &records, ticket));
     match appended {
         Ok(appended) => {
             let places = Places::Many(appended.physical.into());
-            place_waiter(ctx, ticket, appended.first.queue_offset, places);
+            place_waiter(ctx, ticket, appended.first.queue_offset, places, bytes);
             Ok(())
         }
         Err(refused) => {
@@ -503,37 +508,72 @@ fn parts_of<'a>(
 fn note<I: Io>(
     ctx: &mut Context<'_, I>,
     request: &Request<'_>,
+    topic: &Topic,
     queue_id: u32,
     unique_key: &str,
 ) -> u64 {
+    let meter = ctx.front.metrics.topic(topic.id, &topic.config.topic_name);
     let ticket = ctx.broker.waiters.insert(Waiter::Send(SendWaiter {
         to: request.to,
         queue_id,
         queue_offset: 0,
         places: Places::One(PhysicalOffset(0)),
         unique_key: SmallText::new(unique_key),
+        bytes: 0,
+        meter,
+        appended_ns: ctx.front.now.monotonic_ns,
     }));
     let due_ns = ctx.front.now.monotonic_ns + ctx.broker.settings.store_timeout_ns;
     ctx.broker.waiters.limit(ticket, due_ns);
     ticket
 }
 
-fn place_waiter<I: Io>(ctx: &mut Context<'_, I>, ticket: u64, offset: u64, places: Places) {
+fn place_waiter<I: Io>(
+    ctx: &mut Context<'_, I>,
+    ticket: u64,
+    offset: u64,
+    places: Places,
+    bytes: u32,
+) {
     if let Some(Waiter::Send(send)) = ctx.broker.waiters.get_mut(ticket) {
         send.queue_offset = offset;
         send.places = places;
+        send.bytes = bytes;
+        let now_ns = ctx.front.now.monotonic_ns;
+        ctx.front
+            .metrics
+            .appended(send.to.origin.received_ns, now_ns);
     }
 }
 
 /// Second stage: the record is stored.
 pub fn stored<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
+    count(ctx, send);
     answer(ctx, send, response::SUCCESS, None);
+}
+
+fn count<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
+    let messages = match &send.places {
+        Places::One(_) => 1,
+        Places::Many(places) => places.len() as u32,
+    };
+    let stored = StoredSend {
+        meter: send.meter,
+        messages,
+        bytes: send.bytes,
+        received_ns: send.to.origin.received_ns,
+        appended_ns: send.appended_ns,
+    };
+    ctx.front
+        .metrics
+        .stored(&stored, ctx.front.now.monotonic_ns);
 }
 
 /// The disk took longer than `syncFlushTimeout`: the record may still become durable.
 pub fn timed_out<I: Io>(ctx: &mut Context<'_, I>, waiter: &Waiter) {
     if let Waiter::Send(send) = waiter {
         let remark = "the message is written but not yet known to be on the disk";
+        ctx.front.metrics.refused(response::FLUSH_DISK_TIMEOUT);
         answer(ctx, send, response::FLUSH_DISK_TIMEOUT, Some(remark));
     }
 }
@@ -588,6 +628,7 @@ fn put_region(settings: &Settings, ext: &mut ExtWriter<'_>) {
 }
 
 fn refuse<I: Io>(ctx: &mut Context<'_, I>, to: &ReplyTo, refusal: &Refusal) {
+    ctx.front.metrics.refused(refusal.code);
     let settings = &ctx.broker.settings;
     ctx.front.answer(to, |out| {
         to.whole(out, refusal.code, Some(&refusal.remark), &[], |ext| {

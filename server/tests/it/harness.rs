@@ -22,6 +22,7 @@ use ringmq_server::handlers::names::NameService;
 use ringmq_server::home::Home;
 use ringmq_server::limits;
 use ringmq_server::link::{self, Command, ControlLink, Notice, ShardLink};
+use ringmq_server::metrics::{Metrics, Recorder};
 use ringmq_server::mux::Mux;
 use ringmq_server::namesrv::{KvConfig, NameServer, NameServerSettings};
 use ringmq_server::progress::Progress;
@@ -36,6 +37,7 @@ const WAIT: Duration = Duration::from_secs(20);
 /// A running server; stopped in order when dropped.
 pub struct Server {
     pub names: SocketAddr,
+    pub metrics: Arc<Metrics>,
     broker: Option<SocketAddr>,
     threads: Vec<Thread>,
     workers: Vec<JoinHandle<()>>,
@@ -67,6 +69,7 @@ impl Server {
         });
         Self {
             names,
+            metrics: Arc::new(Metrics::new(shards)),
             broker: None,
             threads: threads.collect(),
             workers: Vec::new(),
@@ -95,6 +98,7 @@ impl Server {
         let settings = Arc::new(settings);
         let mut server = Self {
             names: broker,
+            metrics: Arc::new(Metrics::new(usize::from(shards))),
             broker: Some(broker),
             threads: Vec::new(),
             workers: Vec::new(),
@@ -105,6 +109,8 @@ impl Server {
         for (shard, mailboxes) in open(folder, shards).into_iter().zip(mesh) {
             let listener = listener.take();
             let settings = Arc::clone(&settings);
+            let index = server.threads.len();
+            let metrics = Recorder::new(Arc::clone(&server.metrics), index, SEED);
             let OpenedShard {
                 start: store,
                 worker,
@@ -115,7 +121,8 @@ impl Server {
                 let engine = Shard::new(store, io).unwrap();
                 let is_home = listener.is_some();
                 let broker = broker_shard(engine, settings, is_home);
-                let mut service = ShardService::new(Mux::new(mailboxes), Some(broker), None, link);
+                let service = ShardService::new(Mux::new(mailboxes), Some(broker), None, link);
+                let mut service = service.counting_in(metrics);
                 if let Some(listener) = listener {
                     service.listen(listener, Port::Broker);
                 }

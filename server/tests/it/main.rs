@@ -8,6 +8,7 @@ mod connections;
 mod golden;
 mod groups;
 mod harness;
+mod metrics;
 mod names;
 mod process;
 mod progress;
