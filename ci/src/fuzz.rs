@@ -44,6 +44,8 @@ impl Options {
 /// Runs every target; a crash, a leak of memory or a slow input is a failure.
 pub fn run(options: &Options) -> Outcome {
     ensure_tools()?;
+    // One folder for all, so that libFuzzer and what the targets share is compiled once.
+    let built = root::repository().join("target/fuzz").display().to_string();
     let mut names = Vec::new();
     for place in PLACES {
         for target in targets(&root::repository().join(place).join("fuzz"))? {
@@ -61,6 +63,8 @@ pub fn run(options: &Options) -> Outcome {
                 "run",
                 "--sanitizer",
                 "address",
+                "--target-dir",
+                &built,
                 &target,
                 "--",
                 &limit,
