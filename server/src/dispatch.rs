@@ -4,7 +4,9 @@ use ringmq_protocol::code::{request, response};
 use ringmq_ring::Io;
 
 use crate::context::{Context, Handled, Request};
-use crate::handlers::{client, group, lock, members, offset, progress, pull, query, send, topic};
+use crate::handlers::{
+    client, group, lock, members, offset, progress, pull, query, relay, reset, send, topic,
+};
 use crate::reply::Refusal;
 
 /// A request that came through a broker's port.
@@ -51,6 +53,19 @@ fn handle_broker<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Hand
         request::GET_PRODUCER_CONNECTION_LIST => members::producers(ctx, request),
         request::GET_ALL_PRODUCER_INFO => members::all_producers(ctx, request),
         request::QUERY_SUBSCRIPTION_BY_CONSUMER => members::subscription(ctx, request),
+        request::INVOKE_BROKER_TO_RESET_OFFSET => reset::reset(ctx, request),
+        request::CLONE_GROUP_OFFSET => reset::clone(ctx, request),
+        request::GET_CONSUMER_RUNNING_INFO => relay::running_info(ctx, request),
+        request::CONSUME_MESSAGE_DIRECTLY => relay::consume_directly(ctx, request),
+        request::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => relay::group_status(ctx, request),
+        request::QUERY_CONSUME_TIME_SPAN => progress::time_spans(ctx, request),
+        request::GET_ALL_CONSUMER_OFFSET => progress::all_offsets(ctx, request),
+        request::GET_ALL_DELAY_OFFSET => progress::delay_offsets(ctx, request),
+        request::QUERY_CORRECTION_OFFSET => progress::correction_offsets(ctx, request),
+        request::UPDATE_AND_CREATE_TOPIC_LIST => topic::create_list(ctx, request),
+        request::GET_SYSTEM_TOPIC_LIST_FROM_BROKER => topic::show_system(ctx, request),
+        request::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST => group::update_list(ctx, request),
+        request::DELETE_SUBSCRIPTIONGROUP => group::delete(ctx, request),
         code => Err(unsupported(code)),
     }
 }

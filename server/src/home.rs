@@ -70,6 +70,8 @@ pub enum Action {
     DropTopic(TopicId, String),
     /// A group is created or gets other settings.
     PutGroup(GroupConfig),
+    /// A group is deleted.
+    DropGroup(String),
 }
 
 impl Action {
@@ -79,6 +81,7 @@ impl Action {
             Self::PutTopic(_, config) => Subject::Topic(config.topic_name.clone()),
             Self::DropTopic(_, name) => Subject::Topic(name.clone()),
             Self::PutGroup(config) => Subject::Group(config.group_name.clone()),
+            Self::DropGroup(name) => Subject::Group(name.clone()),
         }
     }
 }
@@ -90,6 +93,8 @@ pub enum Then {
     Unpark(usize),
     /// The request is answered with success.
     Answer(ReplyTo),
+    /// The offsets of a group that was deleted are dropped on all shards, then the request is answered.
+    Forget(ReplyTo, String),
     /// A heartbeat is answered; the flag says whether the subscriptions changed.
     Heartbeat(ReplyTo, bool),
     /// Members of a group are told that it has changed.
@@ -275,6 +280,7 @@ impl<I: Io> Context<'_, I> {
             Action::PutGroup(config) => {
                 engine.put_group(&config.group_name, &config.to_payload(), ticket)
             }
+            Action::DropGroup(name) => engine.delete_group(name, ticket),
         };
         if let Err(refused) = put {
             self.broker.waiters.take(ticket);
@@ -335,7 +341,8 @@ impl<I: Io> Context<'_, I> {
         };
         home.busy.remove(&change.action.subject());
         let mut dropped = Vec::new();
-        home.are_topics_changed |= !matches!(change.action, Action::PutGroup(_));
+        home.are_topics_changed |=
+            !matches!(change.action, Action::PutGroup(_) | Action::DropGroup(_));
         match change.action {
             Action::PutTopic(id, config) => {
                 home.topics.put(id, config, now_ms);
@@ -347,6 +354,10 @@ impl<I: Io> Context<'_, I> {
             Action::PutGroup(config) => {
                 let config = home.groups.put(config, now_ms);
                 home.update_view(&config.group_name);
+            }
+            Action::DropGroup(name) => {
+                home.groups.remove(&name, now_ms);
+                home.update_view(&name);
             }
         }
         self.publish_tables(dropped, change.then);
@@ -466,6 +477,11 @@ impl<I: Io> Context<'_, I> {
                 }
             }
             Then::Answer(to) => self.answer_code(&to, 0, None),
+            Then::Forget(to, group) => {
+                if let Err(refusal) = handlers::group::forget_offsets(self, &to, &group) {
+                    self.refuse(&to, &refusal);
+                }
+            }
             Then::Heartbeat(to, is_changed) => {
                 handlers::client::answer_heartbeat(self, &to, is_changed)
             }
@@ -480,7 +496,7 @@ impl<I: Io> Context<'_, I> {
 
     fn fail(&mut self, then: Then) {
         match then {
-            Then::Answer(to) | Then::Heartbeat(to, _) => {
+            Then::Answer(to) | Then::Forget(to, _) | Then::Heartbeat(to, _) => {
                 self.refuse(&to, &Refusal::unknown_outcome());
             }
             Then::Unpark(parked) => {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
+pub mod calls;
 pub mod config;
 pub mod connection;
 pub mod connections;

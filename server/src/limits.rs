@@ -164,6 +164,9 @@ pub const GATHER_ROWS_MAX: usize = 100_000;
 /// How soon a gather that found the disk busy tries again.
 pub const GATHER_RETRY_NS: u64 = MILLISECOND_NS;
 
+/// Topics or groups on one page of an answer (`splitMetadataSize`).
+pub const PAGE_ROWS_MAX: usize = 2000;
+
 /// Requests of the broker's own that wait for a client's answer.
 pub const CLIENT_CALLS_MAX: usize = 1024;
 

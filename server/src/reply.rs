@@ -101,12 +101,34 @@ pub fn oneway(
     body: &[u8],
     ext: impl FnOnce(&mut ExtWriter<'_>),
 ) {
+    request(out, code, opaque, FLAG_ONEWAY, body, ext);
+}
+
+/// Writes a request of the broker's own that is to be answered.
+pub fn call(
+    out: &mut Outbound,
+    code: i32,
+    opaque: i32,
+    body: &[u8],
+    ext: impl FnOnce(&mut ExtWriter<'_>),
+) {
+    request(out, code, opaque, 0, body, ext);
+}
+
+fn request(
+    out: &mut Outbound,
+    code: i32,
+    opaque: i32,
+    flag: i32,
+    body: &[u8],
+    ext: impl FnOnce(&mut ExtWriter<'_>),
+) {
     let head = Head {
         code,
         language: Language::Rust,
         version: version::V5_5_0,
         opaque,
-        flag: FLAG_ONEWAY,
+        flag,
         remark: None,
     };
     out.frame(HeaderKind::Json, &head, body.len(), ext);

@@ -266,10 +266,6 @@ impl<I: Io> ShardService<I> {
         let mut send = SendRequest::default();
         let decoded = SendRequest::decode_header(frame.kind, frame.header, &mut send);
         let (header, is_send) = decoded.map_err(|_| CloseReason::Header)?;
-        if header.is_response() {
-            self.front.settle(origin);
-            return Ok(());
-        }
         let request = Request {
             to: ReplyTo::new(origin, &header),
             header: &header,
@@ -277,6 +273,15 @@ impl<I: Io> ShardService<I> {
             body: frame.body,
             frame: bytes,
         };
+        if header.is_response() {
+            match self.context(io) {
+                Some(mut context) if origin.port == Port::Broker => {
+                    context.client_answered(&request);
+                }
+                _ => self.front.settle(origin),
+            }
+            return Ok(());
+        }
         match origin.port {
             Port::Broker => {
                 if let Some(mut context) = self.context(io) {
@@ -379,6 +384,7 @@ impl<I: Io> ShardService<I> {
             }
             context.drop_rounds(id);
             if is_home {
+                context.drop_calls(id);
                 context.client_gone(id);
             }
         }
@@ -422,6 +428,7 @@ impl<I: Io> ShardService<I> {
             while let Some(waiter) = context.broker.waiters.take_due(now_ns) {
                 handlers::send::timed_out(&mut context, &waiter);
             }
+            context.expire_calls();
             let silent = context.expire_home().into_iter();
             overdue.extend(silent.map(|id| (id, CloseReason::Expired)));
         }
@@ -563,12 +570,14 @@ impl<I: Io> ShardService<I> {
             None,
             None,
             None,
+            None,
             self.front.connections.has_resumable().then_some(now_ns),
             self.front.metrics.state_due_ns(),
         ];
         if let Some(broker) = &mut self.broker {
             due[5] = broker.waiters.next_due_ns();
             due[7] = broker.gathers.due_ns(now_ns);
+            due[8] = broker.calls.due_ns();
             if let Some(home) = &broker.home {
                 let is_runnable = home.has_runnable();
                 due[6] = Some(if is_runnable {

@@ -9,6 +9,7 @@ use ringmq_protocol::properties;
 use ringmq_ring::Io;
 
 use crate::broker::Topic;
+use crate::calls::Calls;
 use crate::gather::{Gathers, Probe};
 use crate::handlers::send::put_property;
 use crate::home::Home;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub property_filter: bool,
     /// `autoCreateSubscriptionGroup`.
     pub auto_create_groups: bool,
+    /// `useServerSideResetOffset`.
+    pub server_side_reset: bool,
 }
 
 impl Settings {
@@ -77,6 +80,8 @@ pub struct BrokerShard<I: Io> {
     pub progress: Progress,
     /// Questions to all shards, and theirs.
     pub gathers: Gathers<I>,
+    /// Requests to clients that wait for their answers; on the home shard.
+    pub calls: Calls<I>,
     /// What only the home shard has.
     pub home: Option<Box<Home>>,
     /// Chooses queues for clients that leave the choice to the broker.

@@ -17,7 +17,7 @@ pub const SYSTEM_GROUP_PREFIX: &str = "CID_RMQ_SYS_";
 pub const SYSTEM_TOPIC_PREFIX: &str = "rmq_sys_";
 
 /// Topics of the system beside those with [`SYSTEM_TOPIC_PREFIX`].
-const SYSTEM_TOPICS: [&str; 9] = [
+pub const SYSTEM_TOPICS: [&str; 9] = [
     AUTO_CREATE_TOPIC,
     SCHEDULE_TOPIC,
     BENCHMARK_TOPIC,

@@ -168,6 +168,18 @@ impl TopicTable {
         names::is_system_topic(name) || self.reserved.iter().any(|reserved| reserved == name)
     }
 
+    /// Names of topics that belong to the system, whether they exist or not; sorted.
+    pub fn system_names(&self) -> Vec<&str> {
+        let existing = self.by_name.keys().map(|name| &**name);
+        let existing = existing.filter(|name| names::is_system_topic(name));
+        let mut all: Vec<&str> = self.reserved.iter().map(String::as_str).collect();
+        all.extend(names::SYSTEM_TOPICS);
+        all.extend(existing);
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// A send names a topic and the template it may be created after
     /// (`createTopicInSendMessageMethod`): `default_topic` is the request's, usually `TBW102`, and
     /// `default_queues` the request's `defaultTopicQueueNums`. A `%RETRY%` topic is created with one

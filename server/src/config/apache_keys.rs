@@ -158,7 +158,7 @@ pub const BROKER: &[&str] = &[
     "travelCqFileNumWhenGetMessage", "updateNameServerAddrPeriod", "useABSLock",
     "useEpollNativeSelector", "useMessageFilterForNotification", "usePIDColdCtrStrategy",
     "useReentrantLockWhenPutMessage", "useSeparateRetryQueue", "useSeparateStorePathForRocksdbCQ",
-    "useServerSideResetOffset", "useSingleRocksDBForAllConfigs", "useStaticSubscription",
+    "useSingleRocksDBForAllConfigs", "useStaticSubscription",
     "validateSystemTopicWhenUpdateTopic", "waitTimeMillsInAckQueue",
     "waitTimeMillsInAdminBrokerQueue", "waitTimeMillsInHeartbeatQueue",
     "waitTimeMillsInLitePullQueue", "waitTimeMillsInPullQueue", "waitTimeMillsInSendQueue",

@@ -37,6 +37,8 @@ pub struct BrokerConfig {
     pub auto_create_topics: bool,
     /// `autoCreateSubscriptionGroup`.
     pub auto_create_groups: bool,
+    /// `useServerSideResetOffset`.
+    pub server_side_reset: bool,
     /// `defaultTopicQueueNums`.
     pub default_topic_queues: u32,
     /// `traceTopicEnable`.
@@ -129,6 +131,7 @@ impl BrokerConfig {
             store: StoreConfig::new(&values),
             auto_create_topics: values.is("autoCreateTopicEnable"),
             auto_create_groups: values.is("autoCreateSubscriptionGroup"),
+            server_side_reset: values.is("useServerSideResetOffset"),
             default_topic_queues: values.number("defaultTopicQueueNums"),
             trace_topic: values.is("traceTopicEnable"),
             trace_on: values.is("traceOn"),

@@ -374,6 +374,12 @@ pub const BROKER: &[Key] = &[
         "false",
         "Create the topic for message traces.",
     ),
+    key(
+        "useServerSideResetOffset",
+        Kind::Bool,
+        "true",
+        "Reset a group's offsets in the broker, as 5.x does; without it the group's clients are told to.",
+    ),
     fixed("useTLS", "false", "There is no TLS yet."),
 ];
 

@@ -309,6 +309,7 @@ fn settings(config: &BrokerConfig, store_host: SocketAddr) -> Settings {
         long_polling: config.long_polling,
         property_filter: false,
         auto_create_groups: config.auto_create_groups,
+        server_side_reset: config.server_side_reset,
     }
 }
 

@@ -16,6 +16,7 @@ use ringmq_ring::uring::{Uring, UringConfig, UringWaker};
 
 use crate::broker::system_topics::SystemTopicSettings;
 use crate::broker::{GroupTable, TopicTable};
+use crate::calls::Calls;
 use crate::connection::Port;
 use crate::error::StartError;
 use crate::gather::Gathers;
@@ -152,6 +153,7 @@ impl BrokerPlan {
             unique_ids: UniqueIds::new(ip, process, self.seed as u32),
             progress: Progress::default(),
             gathers: Gathers::default(),
+            calls: Calls::default(),
             scratch: Scratch::default(),
         })
     }

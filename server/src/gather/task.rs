@@ -216,11 +216,12 @@ impl Task {
         let row = self.found.queues.len();
         let (min, max) = (figures.min, figures.max);
         let committed = figures.committed.unwrap_or(0);
+        let next = committed.max(min);
         let wanted = [
             (times.first, When::First, Some(min)),
             (times.last, When::Last, max.checked_sub(1)),
             (times.consumed, When::Consumed, committed.checked_sub(1)),
-            (times.next, When::Next, Some(committed)),
+            (times.next, When::Next, Some(next)),
         ];
         for (is_wanted, when, offset) in wanted {
             if let Some(offset) = offset

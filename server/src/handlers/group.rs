@@ -1,14 +1,17 @@
-//! Settings of consumer groups: create or change (200), show (201, 352). At home.
+//! Settings of consumer groups: create or change (200, 225), delete (207), show (201, 352). At home.
 
 use ringmq_protocol::code::response;
-use ringmq_protocol::command::topic::GroupName;
+use ringmq_protocol::command::topic::{DeleteGroup, GroupName};
 use ringmq_ring::Io;
+use serde::Deserialize;
 
 use crate::broker::GroupConfig;
 use crate::context::{Context, Handled, Request};
-use crate::handlers::send;
+use crate::gather::{Asked, Question};
+use crate::handlers::page::Page;
+use crate::handlers::{client, send};
 use crate::home::{Action, Subject, Then};
-use crate::reply::Refusal;
+use crate::reply::{Refusal, ReplyTo};
 
 /// UPDATE_AND_CREATE_SUBSCRIPTIONGROUP.
 pub fn update<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
@@ -46,7 +49,98 @@ pub fn show<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
     Ok(())
 }
 
-/// GET_ALL_SUBSCRIPTIONGROUP_CONFIG.
+/// UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST: all of them or none, as far as their names go.
+pub fn update_list<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    if !ctx.is_home(request) {
+        return Ok(());
+    }
+    let list: GroupConfigList = serde_json::from_slice(request.body)
+        .map_err(|error| Refusal::new(response::SYSTEM_ERROR, error.to_string()))?;
+    let Some(home) = &ctx.broker.home else {
+        return Ok(());
+    };
+    for config in &list.group_config_list {
+        let planned = home.groups.plan_update(config.clone());
+        planned.map_err(|error| Refusal::group(&request.to, &error))?;
+    }
+    let mut changes = Vec::new();
+    for config in list.group_config_list {
+        let home = ctx.broker.home.as_ref();
+        let planned = home.map(|home| home.groups.plan_update(config));
+        if let Some(Ok(Some(config))) = planned {
+            match client::ensure(ctx, Action::PutGroup(config)) {
+                Ok(change) => changes.push(change),
+                Err(refused) if changes.is_empty() => return Err(Refusal::engine(refused)),
+                // The rest follows when these are done.
+                Err(_) => break,
+            }
+        }
+    }
+    answer_or_park(ctx, request, &changes)
+}
+
+/// A list of groups (225).
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct GroupConfigList {
+    group_config_list: Vec<GroupConfig>,
+}
+
+/// Answers when there is nothing to wait for; otherwise the request comes again, and finds that it
+/// changes nothing any more.
+pub fn answer_or_park<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    changes: &[usize],
+) -> Handled {
+    if !changes.is_empty() {
+        return ctx.park(request, changes);
+    }
+    ctx.answer_code(&request.to, response::SUCCESS, None);
+    Ok(())
+}
+
+/// DELETE_SUBSCRIPTIONGROUP, with the group's offsets if that is asked. An unknown group is fine.
+pub fn delete<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    if !ctx.is_home(request) {
+        return Ok(());
+    }
+    let asked = DeleteGroup::decode(&request.header.ext);
+    let group = asked.group_name.into_owned();
+    let Some(home) = &ctx.broker.home else {
+        return Ok(());
+    };
+    if let Some(change) = home.pending(&Subject::Group(group.clone())) {
+        return ctx.park(request, &[change]);
+    }
+    if home.groups.get(&group).is_some() {
+        let change = ctx.change(Action::DropGroup(group.clone()));
+        let change = change.map_err(Refusal::engine)?;
+        let then = if asked.clean_offset {
+            Then::Forget(request.to, group)
+        } else {
+            Then::Answer(request.to)
+        };
+        ctx.follow(change, then);
+        return Ok(());
+    }
+    if asked.clean_offset {
+        return forget_offsets(ctx, &request.to, &group);
+    }
+    ctx.answer_code(&request.to, response::SUCCESS, None);
+    Ok(())
+}
+
+/// Drops a group's offsets on all shards, then answers.
+pub fn forget_offsets<I: Io>(ctx: &mut Context<'_, I>, to: &ReplyTo, group: &str) -> Handled {
+    let question = Question::Forget(group.into());
+    ctx.gather(to, Asked::All, question, |ctx, to, _| {
+        ctx.answer_code(to, response::SUCCESS, None);
+        Ok(())
+    })
+}
+
+/// GET_ALL_SUBSCRIPTIONGROUP_CONFIG; page by page for clients of 5.4 and later.
 pub fn show_all<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
     if !ctx.is_home(request) {
         return Ok(());
@@ -54,17 +148,27 @@ pub fn show_all<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handl
     let Some(home) = &ctx.broker.home else {
         return Ok(());
     };
-    let groups = home.groups.iter();
+    let version = home.groups.data_version();
+    let page = Page::asked(&request.header.ext, "groupSeq", "maxGroupNum", version);
+    let groups = home.groups.iter().skip(page.first).take(page.most);
     let table: serde_json::Map<_, _> = groups
         .filter_map(|config| {
             let value = serde_json::to_value(&**config).ok()?;
             Some((config.group_name.clone(), value))
         })
         .collect();
+    let total = home.groups.len();
     let body = serde_json::json!({
-        "dataVersion": home.groups.data_version(),
+        "dataVersion": version,
+        "forbiddenTable": {},
         "subscriptionGroupTable": table,
     });
-    ctx.answer_body(&request.to, body.to_string().as_bytes());
+    let to = &request.to;
+    ctx.front.answer(to, |out| {
+        let body = body.to_string();
+        to.whole(out, response::SUCCESS, None, body.as_bytes(), |ext| {
+            ext.put("totalGroupNum", total as i64);
+        });
+    });
     Ok(())
 }

@@ -5,10 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ringmq_engine::TopicId;
 use ringmq_protocol::code::response;
 use ringmq_protocol::command::MessageQueue;
+use ringmq_protocol::command::offset::{AllConsumerOffsets, CorrectionOffsets, CorrectionQuery};
 use ringmq_protocol::command::stats::{
-    ConsumeOffset, ConsumeStats, GetConsumeStats, GroupList, TopicOffset, TopicStats,
+    ConsumeOffset, ConsumeStats, ConsumeTimeSpans, GetConsumeStats, GroupList, QueueTimeSpan,
+    TimeSpanQuery, TopicOffset, TopicStats,
 };
 use ringmq_protocol::command::topic::{GroupName, TopicName};
 use ringmq_ring::Io;
@@ -16,7 +19,7 @@ use ringmq_ring::Io;
 use crate::broker::Topic;
 use crate::context::{Context, Handled, Request};
 use crate::fastjson::{Bare, relaxed};
-use crate::gather::{Asked, Found, Question, QueueFigures, Times};
+use crate::gather::{Asked, Found, GroupOffset, Question, QueueFigures, Times};
 use crate::reply::{Refusal, ReplyTo};
 
 /// GET_TOPIC_STATS_INFO.
@@ -235,4 +238,144 @@ pub fn topics_of_group<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -
         ctx.answer_body(to, body.to_string().as_bytes());
         Ok(())
     })
+}
+
+/// QUERY_CONSUME_TIME_SPAN: when the messages were stored that a group stands at.
+pub fn time_spans<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    let asked = TimeSpanQuery::decode(&request.header.ext);
+    let topic = topic(ctx, &asked.topic)?;
+    let question = Question::Queues {
+        topics: vec![Arc::clone(&topic)],
+        group: Some((*asked.group).into()),
+        times: Times {
+            first: true,
+            last: true,
+            consumed: true,
+            next: true,
+        },
+    };
+    ctx.gather(&request.to, Asked::All, question, move |ctx, to, found| {
+        let now_ms = ctx.front.now.wall_ms;
+        let rows = found.queues.iter();
+        let rows = rows.filter(|row| row.queue_id < topic.config.write_queue_nums);
+        let spans = rows.map(|row| QueueTimeSpan {
+            message_queue: queue_of(ctx, &topic, row),
+            ..time_span(row, now_ms)
+        });
+        let body = ConsumeTimeSpans {
+            consume_time_span_set: spans.collect(),
+        };
+        ctx.answer_body(to, &body.to_json());
+        Ok(())
+    })
+}
+
+/// Times of a queue without messages are -1, as Apache's store gives them.
+fn time_span(row: &QueueFigures, now_ms: i64) -> QueueTimeSpan {
+    let is_empty = row.min == row.max;
+    let known = |store_ms| if is_empty { -1 } else { store_ms };
+    let committed = row.committed.unwrap_or(0);
+    let is_behind = committed < row.max && row.next_ms > 0;
+    QueueTimeSpan {
+        consume_time_stamp: if committed > row.min {
+            row.consumed_ms
+        } else {
+            known(row.first_ms)
+        },
+        delay_time: if is_behind { now_ms - row.next_ms } else { 0 },
+        max_time_stamp: known(row.last_ms),
+        min_time_stamp: known(row.first_ms),
+        ..QueueTimeSpan::default()
+    }
+}
+
+/// GET_ALL_CONSUMER_OFFSET: what every group has committed.
+pub fn all_offsets<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    let question = Question::Offsets {
+        group: None,
+        topic: None,
+    };
+    ctx.gather(&request.to, Asked::All, question, |ctx, to, found| {
+        let topics = ctx.broker.tables.topics.iter();
+        let names: BTreeMap<TopicId, &str> =
+            topics.map(|(name, topic)| (topic.id, &**name)).collect();
+        let mut table = AllConsumerOffsets::default();
+        for row in &found.offsets {
+            if let Some(topic) = names.get(&row.topic) {
+                let key = format!("{topic}@{}", row.group);
+                let queues = table.offset_table.entry(key).or_default();
+                queues.insert(row.queue_id as i32, row.offset as i64);
+            }
+        }
+        answer(ctx, to, &table.to_json(), Bare::ObjectsAndNumbers)
+    })
+}
+
+/// GET_ALL_DELAY_OFFSET: how far the delay levels are. There are none yet, so none has moved.
+pub fn delay_offsets<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    ctx.answer_body(&request.to, br#"{"offsetTable":{}}"#);
+    Ok(())
+}
+
+/// QUERY_CORRECTION_OFFSET: in each queue the lowest offset that any group has committed, without
+/// those below what is kept; the largest number where the group to compare with is behind it.
+pub fn correction_offsets<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    let asked = CorrectionQuery::decode(&request.header.ext);
+    let left_out = asked.filter_groups.unwrap_or_default();
+    let left_out: BTreeSet<String> = left_out.split(',').map(str::to_owned).collect();
+    let group: Box<str> = (*asked.compare_group).into();
+    let Some(topic) = ctx.broker.tables.topics.get(&asked.topic).cloned() else {
+        let body = CorrectionOffsets::default();
+        ctx.answer_body(&request.to, &body.to_json());
+        return Ok(());
+    };
+    let question = Question::Offsets {
+        group: None,
+        topic: Some(topic.id),
+    };
+    ctx.gather(
+        &request.to,
+        Asked::All,
+        question,
+        move |ctx, to, offsets| {
+            let question = Question::Queues {
+                topics: vec![topic],
+                group: Some(group),
+                times: Times::default(),
+            };
+            ctx.gather(to, Asked::All, question, move |ctx, to, figures| {
+                let rows = offsets.offsets.iter();
+                let rows = rows.filter(|row| !left_out.contains(&*row.group));
+                let body = corrections(rows, &figures.queues);
+                answer(ctx, to, &body.to_json(), Bare::ObjectsAndNumbers)
+            })
+        },
+    )
+}
+
+fn corrections<'r>(
+    offsets: impl Iterator<Item = &'r GroupOffset>,
+    queues: &[QueueFigures],
+) -> CorrectionOffsets {
+    let queues: BTreeMap<u32, &QueueFigures> =
+        queues.iter().map(|row| (row.queue_id, row)).collect();
+    let mut lowest = BTreeMap::new();
+    for row in offsets {
+        if queues
+            .get(&row.queue_id)
+            .is_some_and(|queue| row.offset >= queue.min)
+        {
+            let lowest = lowest.entry(row.queue_id).or_insert(row.offset);
+            *lowest = (*lowest).min(row.offset);
+        }
+    }
+    let corrected = lowest.into_iter().map(|(queue_id, lowest)| {
+        let compared = queues.get(&queue_id).and_then(|queue| queue.committed);
+        let is_behind = compared.is_some_and(|compared| compared < lowest);
+        let offset = if is_behind { i64::MAX } else { lowest as i64 };
+        (queue_id as i32, offset)
+    });
+    CorrectionOffsets {
+        correction_offsets: corrected.collect(),
+    }
 }

@@ -1,12 +1,14 @@
-//! Topics of this broker: create or change (17), delete (215), show (21, 351). Changes at home.
+//! Topics of this broker: create or change (17, 18), delete (215), show (21, 305, 351). Changes at home.
 
 use ringmq_protocol::code::response;
-use ringmq_protocol::command::topic::{CreateTopic, TopicName};
+use ringmq_protocol::command::topic::{self, CreateTopic, TopicConfigList, TopicName};
 use ringmq_ring::Io;
 
 use crate::broker::topic_config::{TopicFilterType, alter_attributes};
 use crate::broker::{Permission, TopicConfig};
 use crate::context::{Context, Handled, Request};
+use crate::handlers::page::Page;
+use crate::handlers::{client, group};
 use crate::home::{Action, Subject, Then};
 use crate::reply::Refusal;
 
@@ -129,7 +131,7 @@ pub fn show<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
     Ok(())
 }
 
-/// GET_ALL_TOPIC_CONFIG.
+/// GET_ALL_TOPIC_CONFIG; page by page for clients of 5.4 and later.
 pub fn show_all<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
     if !ctx.is_home(request) {
         return Ok(());
@@ -137,17 +139,100 @@ pub fn show_all<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handl
     let Some(home) = &ctx.broker.home else {
         return Ok(());
     };
-    let topics = home.topics.iter();
+    let version = home.topics.data_version();
+    let page = Page::asked(&request.header.ext, "topicSeq", "maxTopicNum", version);
+    let topics = home.topics.iter().skip(page.first).take(page.most);
     let table: serde_json::Map<_, _> = topics
         .filter_map(|topic| {
             let config = serde_json::to_value(&topic.config).ok()?;
             Some((topic.config.topic_name.clone(), config))
         })
         .collect();
+    let total = home.topics.len();
     let body = serde_json::json!({
-        "dataVersion": home.topics.data_version(),
+        "dataVersion": version,
         "topicConfigTable": table,
     });
+    let to = &request.to;
+    ctx.front.answer(to, |out| {
+        let body = body.to_string();
+        to.whole(out, response::SUCCESS, None, body.as_bytes(), |ext| {
+            ext.put("totalTopicNum", total as i64);
+        });
+    });
+    Ok(())
+}
+
+/// UPDATE_AND_CREATE_TOPIC_LIST: all of them or none, as far as names and settings go.
+pub fn create_list<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    if !ctx.is_home(request) {
+        return Ok(());
+    }
+    let list = TopicConfigList::parse(request.body)
+        .map_err(|error| Refusal::new(response::SYSTEM_ERROR, error.to_string()))?;
+    let Some(home) = &ctx.broker.home else {
+        return Ok(());
+    };
+    let mut planned = Vec::new();
+    let mut changes = Vec::new();
+    for listed in &list.topic_config_list {
+        let subject = Subject::Topic(listed.topic_name.clone());
+        match home.pending(&subject) {
+            Some(change) => changes.push(change),
+            None => {
+                let config = config(ctx, request, &as_request(listed))?;
+                let plan = home.topics.plan_update(config);
+                planned.extend(plan.map_err(|error| Refusal::topic(&request.to, &error))?);
+            }
+        }
+    }
+    for config in planned {
+        let id = ctx.topic_id(&config.topic_name);
+        match client::ensure(ctx, Action::PutTopic(id, config)) {
+            Ok(change) => changes.push(change),
+            Err(refused) if changes.is_empty() => return Err(Refusal::engine(refused)),
+            // The rest follows when these are done.
+            Err(_) => break,
+        }
+    }
+    group::answer_or_park(ctx, request, &changes)
+}
+
+/// A topic of a list, in the form of a request for it alone. Attributes there have the sign in the
+/// key: `+message.type`.
+fn as_request(listed: &topic::TopicConfig) -> CreateTopic<'_> {
+    let attributes = listed.attributes.iter().flatten();
+    let attributes = attributes.map(|(key, value)| {
+        if key.starts_with('-') {
+            key.clone()
+        } else {
+            format!("{key}={value}")
+        }
+    });
+    let attributes: Vec<String> = attributes.collect();
+    CreateTopic {
+        topic: listed.topic_name.as_str().into(),
+        default_topic: "".into(),
+        read_queue_nums: listed.read_queue_nums,
+        write_queue_nums: listed.write_queue_nums,
+        perm: listed.perm,
+        topic_filter_type: listed.topic_filter_type.as_str().into(),
+        topic_sys_flag: Some(listed.topic_sys_flag),
+        order: listed.order,
+        attributes: (!attributes.is_empty()).then(|| attributes.join(",").into()),
+        force: None,
+    }
+}
+
+/// GET_SYSTEM_TOPIC_LIST_FROM_BROKER: topics that are the broker's own.
+pub fn show_system<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
+    if !ctx.is_home(request) {
+        return Ok(());
+    }
+    let Some(home) = &ctx.broker.home else {
+        return Ok(());
+    };
+    let body = serde_json::json!({ "topicList": home.topics.system_names() });
     ctx.answer_body(&request.to, body.to_string().as_bytes());
     Ok(())
 }

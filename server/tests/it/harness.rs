@@ -16,6 +16,7 @@ use ringmq_ring::uring::UringWaker;
 use ringmq_ring::{BlockingDisk, Io, Mailboxes, TurnLoop, Uring, UringConfig, Wake, block_on};
 use ringmq_server::broker::system_topics::SystemTopicSettings;
 use ringmq_server::broker::{GroupTable, TopicTable};
+use ringmq_server::calls::Calls;
 use ringmq_server::connection::Port;
 use ringmq_server::gather::Gathers;
 use ringmq_server::handlers::names::NameService;
@@ -185,6 +186,7 @@ pub fn settings(broker: SocketAddr) -> Settings {
         long_polling: true,
         property_filter: false,
         auto_create_groups: true,
+        server_side_reset: true,
     }
 }
 
@@ -213,6 +215,7 @@ pub fn broker_shard<I: Io>(
         waiters: Waiters::default(),
         progress: Progress::default(),
         gathers: Gathers::default(),
+        calls: Calls::default(),
         home,
         random: Random::new(SEED),
         scratch: Scratch::default(),

@@ -179,10 +179,9 @@ fn connections_are_listed_as_tools_read_them() {
         let unknown = client.ask(&Ask::new(204).with("producerGroup", "PG_no"));
         assert_eq!(unknown.code, 1);
         let all = client.ask(&Ask::new(328));
-        let start = format!(
-            r#"{{"data":{{"PG1":[{{"clientId":"a@1","language":"JAVA","lastUpdateTimestamp":1"#
-        );
-        assert!(all.text().starts_with(&start), "{all:?}");
+        let start =
+            r#"{"data":{"PG1":[{"clientId":"a@1","language":"JAVA","lastUpdateTimestamp":1"#;
+        assert!(all.text().starts_with(start), "{all:?}");
         let end = format!(r#""remoteIP":"/{}","version":513}}]}}}}"#, client.address());
         assert!(all.text().ends_with(&end), "{all:?}");
     }
