@@ -32,7 +32,7 @@ use crate::error::Error;
 use crate::index::IndexSet;
 use crate::limits::CONTROL_LOOK_NS;
 use crate::log::CommitLog;
-use crate::log::retention::Retention;
+use crate::log::retention::{Policy, Retention};
 use crate::metrics::{Counters, ShardStatus};
 use crate::pull::{Event, Ticket};
 use crate::queue::offsets::GroupOffsets;
@@ -182,6 +182,17 @@ impl<I: Io> Shard<I> {
             self.phase = Phase::Stopping;
             self.keeper.stop_asked();
         }
+    }
+
+    /// Keeps records by another policy from now on.
+    pub fn set_retention(&mut self, policy: Policy) {
+        self.settings.retention = policy;
+        self.retention.set_policy(policy);
+    }
+
+    /// Lets expired segments go at the next decisions, whatever the hour of the day.
+    pub fn expire_now(&mut self) {
+        self.retention.expire_now();
     }
 
     /// A reading of the watermarks and counters.

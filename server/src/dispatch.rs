@@ -5,7 +5,7 @@ use ringmq_ring::Io;
 
 use crate::context::{Context, Handled, Request};
 use crate::handlers::{
-    client, group, lock, members, offset, progress, pull, query, relay, reset, send, topic,
+    client, config, group, lock, members, offset, progress, pull, query, relay, reset, send, topic,
 };
 use crate::reply::Refusal;
 
@@ -32,6 +32,8 @@ fn handle_broker<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Hand
         request::GET_MIN_OFFSET => offset::min(ctx, request),
         request::GET_EARLIEST_MSG_STORETIME => offset::earliest_time(ctx, request),
         request::VIEW_MESSAGE_BY_ID => query::view(ctx, request),
+        request::GET_BROKER_CONFIG => config::show(ctx, request),
+        request::UPDATE_BROKER_CONFIG => config::update(ctx, request),
         request::HEART_BEAT => client::heartbeat(ctx, request),
         request::UNREGISTER_CLIENT => client::unregister(ctx, request),
         request::GET_CONSUMER_LIST_BY_GROUP => client::consumer_list(ctx, request),

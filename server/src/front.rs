@@ -1,18 +1,20 @@
 //! The side of a shard thread that faces the clients: its connections, and the way to those of the
 //! other shards. Handlers answer through it and never know which it was.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
+use ringmq_protocol::code::response;
 use ringmq_ring::{Io, Moment};
 
 use crate::connection::{CloseReason, ConnectionId, Outbound, Port};
 use crate::connections::Connections;
+use crate::desk::{Ask, Question, WholeReply};
 use crate::limits;
 use crate::metrics::{Metrics, Recorder};
 use crate::mux::{Letter, Mux, Origin};
-use crate::reply::ReplyTo;
+use crate::reply::{Refusal, ReplyTo};
 use crate::tables::Tables;
 
 /// See the module.
@@ -25,6 +27,8 @@ pub struct Front<I: Io> {
     pub now: Moment,
     /// What is counted here.
     pub metrics: Recorder,
+    /// Questions for the control plane, not told yet.
+    questions: VecDeque<Box<Question>>,
     log: CloseLog,
 }
 
@@ -36,6 +40,7 @@ impl<I: Io> Front<I> {
             mux,
             now: Moment::default(),
             metrics: Recorder::new(Arc::new(Metrics::new(1)), 0, 0),
+            questions: VecDeque::new(),
             log: CloseLog::default(),
         }
     }
@@ -54,6 +59,18 @@ impl<I: Io> Front<I> {
         self.write(to.origin.connection, to.origin.charge, encode);
     }
 
+    /// Answers with what the control plane says.
+    pub fn answer_whole(&mut self, to: &ReplyTo, reply: &WholeReply) {
+        self.answer(to, |out| {
+            let remark = reply.remark.as_deref();
+            to.whole(out, reply.code, remark, &reply.body, |ext| {
+                for (name, value) in &reply.fields {
+                    ext.put(name, value.as_str());
+                }
+            });
+        });
+    }
+
     /// A request that gets no answer is done: its bytes no longer count.
     pub fn settle(&mut self, origin: Origin) {
         if origin.connection.shard() == self.me() {
@@ -66,6 +83,26 @@ impl<I: Io> Front<I> {
     /// Sends a request of the broker's own to a client.
     pub fn push(&mut self, connection: ConnectionId, encode: impl FnOnce(&mut Outbound)) {
         self.write(connection, 0, encode);
+    }
+
+    /// Asks the control plane; the client is answered when it has replied.
+    pub fn ask(&mut self, to: ReplyTo, ask: Ask) -> Result<(), Refusal> {
+        if self.questions.len() >= limits::QUESTIONS_MAX {
+            let remark = "too many administration requests wait for an answer: try again";
+            return Err(Refusal::new(response::SYSTEM_BUSY, remark));
+        }
+        self.questions.push_back(Box::new(Question { to, ask }));
+        Ok(())
+    }
+
+    /// The next question that the control plane has not been told.
+    pub fn next_question(&mut self) -> Option<Box<Question>> {
+        self.questions.pop_front()
+    }
+
+    /// Whether questions wait.
+    pub fn has_questions(&self) -> bool {
+        !self.questions.is_empty()
     }
 
     /// Sends a request's frame to the shard that can handle it.

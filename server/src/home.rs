@@ -26,7 +26,7 @@ use crate::handlers;
 use crate::limits;
 use crate::mux::{Letter, Origin};
 use crate::reply::{Refusal, ReplyTo};
-use crate::shard::Waiter;
+use crate::shard::{Settings, Waiter};
 use crate::tables::Tables;
 
 /// See the module.
@@ -50,6 +50,8 @@ pub struct Home {
     is_published: bool,
     is_ready: bool,
     are_topics_changed: bool,
+    /// The settings, once they have changed since the start.
+    settings: Option<Arc<Settings>>,
 }
 
 /// What a change is about. Two changes of one subject follow each other, never overlap.
@@ -149,6 +151,7 @@ impl Home {
             is_published: false,
             is_ready: false,
             are_topics_changed: true,
+            settings: None,
         }
     }
 
@@ -187,6 +190,7 @@ impl Home {
             topics: self.topics.shared(),
             groups: self.views.clone(),
             dropped_topics: Vec::new(),
+            settings: self.settings.clone(),
         }
     }
 
@@ -396,6 +400,41 @@ impl<I: Io> Context<'_, I> {
             home.fences.push_back(Fence { letters, then });
         }
         self.pass_fences();
+    }
+
+    /// Other settings, already in the configuration file: every shard takes them, then the client is
+    /// answered.
+    pub fn take_settings(&mut self, to: ReplyTo, settings: Arc<Settings>) {
+        let now_ms = self.front.now.wall_ms;
+        let before = Arc::clone(&self.broker.settings);
+        let Some(home) = &mut self.broker.home else {
+            return;
+        };
+        home.groups.set_auto_create(settings.auto_create_groups);
+        let is_template_changed = home
+            .topics
+            .set_auto_create(settings.auto_create_topics, now_ms);
+        let permission = |settings: &Settings| (settings.is_readable, settings.is_writable);
+        if permission(&before) != permission(&settings) {
+            home.topics.touch(now_ms);
+            home.are_topics_changed = true;
+        }
+        home.are_topics_changed |= is_template_changed;
+        home.settings = Some(settings);
+        let missing = home.topics.missing_system_topics();
+        let mut last = None;
+        for config in missing {
+            let subject = Subject::Topic(config.topic_name.clone());
+            let busy = self.broker.home.as_ref().and_then(|h| h.pending(&subject));
+            let id = self.topic_id(&config.topic_name);
+            // A log that takes nothing now takes it at the next start.
+            last = busy.or_else(|| self.change(Action::PutTopic(id, config)).ok());
+        }
+        match last {
+            // What is published with the topic are the settings too.
+            Some(change) => self.follow(change, Then::Answer(to)),
+            None => self.publish_tables(Vec::new(), vec![Then::Answer(to)]),
+        }
     }
 
     /// Runs what waited for all shards to have what was published.

@@ -13,6 +13,7 @@ pub mod connections;
 pub mod context;
 pub mod control;
 pub mod data_version;
+pub mod desk;
 pub mod dispatch;
 pub mod error;
 pub mod fastjson;

@@ -140,6 +140,8 @@ pub const EXPIRE_INTERVAL_NS: u64 = 10 * SECOND_NS;
 pub const ACCEPT_PAUSE_NS: u64 = SECOND_NS / 10;
 /// Slots of each ring between a shard and the control plane.
 pub const LINK_SLOTS: usize = 64;
+/// Requests of one shard that wait for the control plane.
+pub const QUESTIONS_MAX: usize = 1024;
 /// How long the last answers may take to leave when the process ends.
 pub const LAST_ANSWERS_NS: u64 = SECOND_NS;
 /// How soon an engine that was busy at the start is asked again.

@@ -5,15 +5,18 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::broker::{SharedMap, Topic};
 use crate::data_version::DataVersion;
+use crate::desk::{Question, Reply};
 use crate::limits;
 
 /// What the control plane tells a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Command {
     /// Take no more sends, finish what is in flight, checkpoint; [`Notice::Stopped`] follows.
     Stop,
     /// Close all connections and end the thread's loop.
     Exit,
+    /// A [`Notice::Ask`] is answered.
+    Reply(Box<Reply>),
 }
 
 /// What a shard tells the control plane.
@@ -28,6 +31,8 @@ pub enum Notice<W> {
     Topics(SharedMap<Topic>, DataVersion),
     /// The name server's KV configuration has changed: this is its file now.
     Kv(String),
+    /// A client asks for what only the control plane has.
+    Ask(Box<Question>),
     /// [`Command::Stop`] is done.
     Stopped,
     /// A write or flush failed: the process must end with exit code 70.
@@ -76,12 +81,22 @@ impl<W> ShardLink<W> {
     pub fn has_room(&self) -> bool {
         self.notices.slots() > 0
     }
+
+    /// Whether there is room for a question: the last slots are for what the process depends on.
+    pub fn has_room_for_questions(&self) -> bool {
+        self.notices.slots() > limits::LINK_SLOTS / 2
+    }
 }
 
 impl<W> ControlLink<W> {
     /// Commands the shard; wake it afterwards. `false` when too many wait already.
     pub fn command(&mut self, command: Command) -> bool {
         self.commands.push(command).is_ok()
+    }
+
+    /// Whether there is room for a reply: the last slots are for other commands.
+    pub fn has_room_for_replies(&self) -> bool {
+        self.commands.slots() > limits::LINK_SLOTS / 2
     }
 
     /// Whether the shard's end is gone: its thread has ended.

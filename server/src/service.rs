@@ -15,6 +15,7 @@ use ringmq_ring::{Completion, Io, Moment, Payload};
 
 use crate::connection::{self, CloseReason, ConnectionId, Flow, Operation, Port};
 use crate::context::{Context, Request};
+use crate::desk::{Reply, WholeReply};
 use crate::dispatch;
 use crate::front::{Front, HOME};
 use crate::handlers;
@@ -459,7 +460,34 @@ impl<I: Io> ShardService<I> {
                     let until_ns = self.front.now.monotonic_ns + limits::LAST_ANSWERS_NS;
                     self.stage = Stage::Leaving(until_ns);
                 }
+                Command::Reply(reply) => self.replied(io, *reply),
             }
+        }
+    }
+
+    /// The control plane has answered.
+    fn replied(&mut self, io: &mut I, reply: Reply) {
+        match reply {
+            Reply::Whole(to, whole) => self.front.answer_whole(&to, &whole),
+            Reply::BrokerSettings(to, settings) => {
+                if let Some(mut context) = self.context(io) {
+                    context.take_settings(to, settings);
+                }
+            }
+            Reply::NameServerSettings(to, settings) => {
+                if let Some(names) = &mut self.names {
+                    names.take_settings(settings);
+                }
+                self.front.answer_whole(&to, &WholeReply::default());
+            }
+        }
+    }
+
+    fn tell_questions(&mut self) {
+        while self.link.has_room_for_questions()
+            && let Some(question) = self.front.next_question()
+        {
+            self.link.tell(Notice::Ask(question));
         }
     }
 
@@ -481,6 +509,7 @@ impl<I: Io> ShardService<I> {
         }
         self.tell_topics();
         self.tell_kv();
+        self.tell_questions();
     }
 
     fn begin(&mut self, io: &mut I) {
@@ -573,6 +602,10 @@ impl<I: Io> ShardService<I> {
             None,
             self.front.connections.has_resumable().then_some(now_ns),
             self.front.metrics.state_due_ns(),
+            // The control plane takes from a full ring without telling.
+            self.front
+                .has_questions()
+                .then_some(now_ns + limits::START_RETRY_NS),
         ];
         if let Some(broker) = &mut self.broker {
             due[5] = broker.waiters.next_due_ns();

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ringmq_engine::{PhysicalOffset, QueueNumber, Refused, Shard, TagFilter};
+use ringmq_engine::{PhysicalOffset, Policy, QueueNumber, Refused, Shard, TagFilter};
 use ringmq_protocol::message_id::UniqueIds;
 use ringmq_protocol::properties;
 use ringmq_ring::Io;
 
 use crate::broker::Topic;
 use crate::calls::Calls;
+use crate::config::BrokerConfig;
 use crate::gather::{Gathers, Probe};
 use crate::handlers::send::put_property;
 use crate::home::Home;
@@ -49,9 +50,36 @@ pub struct Settings {
     pub auto_create_groups: bool,
     /// `useServerSideResetOffset`.
     pub server_side_reset: bool,
+    /// `autoCreateTopicEnable`.
+    pub auto_create_topics: bool,
+    /// `fileReservedTime`, `deleteWhen`, `ringmq.retentionBytes`.
+    pub retention: Policy,
 }
 
 impl Settings {
+    /// What the handlers need of a broker's configuration; clients know it as `store_host`.
+    pub fn new(config: &BrokerConfig, store_host: SocketAddr) -> Self {
+        let (region, cluster) = (&config.region, &config.cluster);
+        let nanoseconds = config.store_timeout.as_nanos();
+        Self {
+            broker_name: config.name.clone(),
+            stored_properties: Self::stored_properties(region, config.trace_on, cluster),
+            store_host,
+            message_bytes_max: config.message_bytes_max,
+            store_timeout_ns: u64::try_from(nanoseconds).unwrap_or(u64::MAX),
+            is_readable: config.is_readable,
+            is_writable: config.is_writable,
+            region: config.region.clone(),
+            trace_on: config.trace_on,
+            long_polling: config.long_polling,
+            property_filter: false,
+            auto_create_groups: config.auto_create_groups,
+            server_side_reset: config.server_side_reset,
+            auto_create_topics: config.auto_create_topics,
+            retention: config.store.retention(),
+        }
+    }
+
     /// The properties that every single message gets.
     pub fn stored_properties(region: &str, trace_on: bool, cluster: &str) -> Vec<u8> {
         let mut out = Vec::new();
@@ -224,6 +252,10 @@ impl<I: Io> BrokerShard<I> {
             for queue in self.engine.drop_topic_queues(topic) {
                 self.progress.forget_queue(queue);
             }
+        }
+        if let Some(settings) = &tables.settings {
+            self.engine.set_retention(settings.retention);
+            self.settings = Arc::clone(settings);
         }
         self.tables = tables;
     }

@@ -1,9 +1,12 @@
 //! What every shard knows of topics and groups: immutable copies of the home shard's tables.
 
+use std::sync::Arc;
+
 use ringmq_engine::TopicId;
 
 use crate::broker::{GroupView, SharedMap, Topic};
 use crate::metrics::MeterName;
+use crate::shard::Settings;
 
 /// One state of the tables, and what a shard has to do when it takes it over. Copying is cheap.
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub struct Tables {
     pub groups: SharedMap<GroupView>,
     /// Topics deleted by this change: their queues go.
     pub dropped_topics: Vec<TopicId>,
+    /// The settings, once they have changed since the start.
+    pub settings: Option<Arc<Settings>>,
 }
 
 impl Tables {
@@ -23,6 +28,7 @@ impl Tables {
             topics: SharedMap::new(seed),
             groups: SharedMap::new(seed),
             dropped_topics: Vec::new(),
+            settings: None,
         }
     }
 

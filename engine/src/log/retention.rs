@@ -86,6 +86,8 @@ pub struct Retention {
     fullness: Fullness,
     /// Since when there has been enough room to accept sends again.
     relieved_since_ns: Option<u64>,
+    /// Decisions for which the hour of the day does not count.
+    at_any_hour: u32,
 }
 
 /// A forward jump of the wall clock against the monotonic one that holds expiry.
@@ -100,6 +102,9 @@ pub const HIGH_PERCENT: u64 = 75;
 pub const FULL_PERCENT: u64 = 90;
 /// Percent of the space in use below which it is no longer full, if it stays there.
 pub const RELIEF_PERCENT: u64 = 85;
+/// Decisions that let expired segments go at any hour after an operator has asked for it: as many as
+/// Apache's (`manualDeleteFileSeveralTimes`).
+pub const AT_ANY_HOUR: u32 = 20;
 /// How long it must stay there.
 pub const RELIEF_NS: u64 = 10_000_000_000;
 /// Segments that must be prepared or have room.
@@ -171,7 +176,13 @@ impl Retention {
             held_until_ns: 0,
             fullness: Fullness::Normal,
             relieved_since_ns: None,
+            at_any_hour: 0,
         }
+    }
+
+    /// For the next decisions the hour of the day does not count.
+    pub fn expire_now(&mut self) {
+        self.at_any_hour = AT_ANY_HOUR;
     }
 
     /// Follows a new policy from now on.
@@ -202,6 +213,9 @@ impl Retention {
             retire.push(segment.number);
         }
         let held = now.monotonic_ns < self.held_until_ns;
+        if !held {
+            self.at_any_hour = self.at_any_hour.saturating_sub(1);
+        }
         Decision {
             retire,
             fullness: self.fullness,
@@ -212,7 +226,7 @@ impl Retention {
     /// Whether expired segments may go now.
     fn expiring(&self, now: Moment) -> bool {
         let local_ms = now.wall_ms.saturating_add(self.policy.utc_offset_ms);
-        let at_once = self.fullness >= Fullness::High;
+        let at_once = self.fullness >= Fullness::High || self.at_any_hour > 0;
         now.monotonic_ns >= self.held_until_ns
             && (at_once || self.policy.delete_when.contains(local_ms))
     }
@@ -345,6 +359,22 @@ mod tests {
             ..policy
         };
         assert_eq!(retired(zone, aged(&[100]), roomy(), later), [0]);
+    }
+
+    #[test]
+    fn asked_for_it_expired_segments_go_at_any_hour_for_some_decisions() {
+        let later = moment(1, HALF_PAST_FOUR + HOUR_MS);
+        let mut retention = Retention::new(Policy::default());
+        let mut retired = |retention: &mut Retention| {
+            let decision = retention.decide(aged(&[100, 1]), roomy(), later);
+            decision.retire.len()
+        };
+        assert_eq!(retired(&mut retention), 0);
+        retention.expire_now();
+        for _ in 0..AT_ANY_HOUR {
+            assert_eq!(retired(&mut retention), 1);
+        }
+        assert_eq!(retired(&mut retention), 0);
     }
 
     #[test]

@@ -117,6 +117,11 @@ impl GroupTable {
         self.data_version
     }
 
+    /// `autoCreateSubscriptionGroup` has changed.
+    pub fn set_auto_create(&mut self, auto_create: bool) {
+        self.auto_create = auto_create;
+    }
+
     /// A heartbeat, pull or send-back names a group: it is created with the defaults when allowed.
     /// System groups (`CID_RMQ_SYS_..`) are created even when automatic groups are off.
     pub fn plan_use(&self, name: &str) -> Result<GroupCreation, GroupError> {

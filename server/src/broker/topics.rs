@@ -80,6 +80,8 @@ pub struct TopicTable {
     by_name: BTreeMap<Arc<str>, Arc<Topic>>,
     shared: SharedMap<Topic>,
     settings: SystemTopicSettings,
+    /// The template topic while `autoCreateTopicEnable` is off: stored, and not shown to anyone.
+    hidden_template: Option<Arc<Topic>>,
     reserved: Vec<String>,
     data_version: DataVersion,
 }
@@ -101,6 +103,7 @@ impl TopicTable {
             by_name: BTreeMap::new(),
             shared: SharedMap::new(seed),
             settings,
+            hidden_template: None,
             reserved,
             data_version: DataVersion::starting_at(now_ms),
         };
@@ -112,9 +115,33 @@ impl TopicTable {
                 })?;
             if table.settings.auto_create || name != AUTO_CREATE_TOPIC {
                 table.insert(id, config);
+            } else {
+                table.hidden_template = Some(Arc::new(Topic { id, config }));
             }
         }
         Ok(table)
+    }
+
+    /// `autoCreateTopicEnable` has changed: the template topic comes or goes. Where it has never been
+    /// it is one of [`TopicTable::missing_system_topics`] then. Whether anything changed.
+    pub fn set_auto_create(&mut self, auto_create: bool, now_ms: i64) -> bool {
+        if self.settings.auto_create == auto_create {
+            return false;
+        }
+        self.settings.auto_create = auto_create;
+        if auto_create {
+            if let Some(template) = self.hidden_template.take() {
+                self.put(template.id, template.config.clone(), now_ms);
+            }
+        } else {
+            self.hidden_template = self.remove(AUTO_CREATE_TOPIC, now_ms);
+        }
+        true
+    }
+
+    /// What name servers are told has changed, though no topic has.
+    pub fn touch(&mut self, now_ms: i64) {
+        self.data_version.advance(now_ms);
     }
 
     /// System topics that do not exist yet or whose queues follow a changed setting: make each
@@ -323,6 +350,26 @@ mod tests {
             table.put(TopicId(id), config, 1000);
         }
         table
+    }
+
+    #[test]
+    fn the_template_goes_and_comes_back_with_automatic_topics() {
+        let mut table = started(true);
+        let id = table.get(AUTO_CREATE_TOPIC).unwrap().id;
+        assert!(!table.set_auto_create(true, 2000));
+        assert!(table.set_auto_create(false, 2000));
+        assert!(table.get(AUTO_CREATE_TOPIC).is_none());
+        assert!(table.shared().get(AUTO_CREATE_TOPIC).is_none());
+        assert!(table.plan_send("New", AUTO_CREATE_TOPIC, 4).is_err());
+        assert!(table.missing_system_topics().is_empty());
+        assert!(table.set_auto_create(true, 3000));
+        assert_eq!(table.get(AUTO_CREATE_TOPIC).unwrap().id, id);
+        assert!(table.plan_send("New", AUTO_CREATE_TOPIC, 4).is_ok());
+        let mut without = started(false);
+        without.set_auto_create(true, 2000);
+        let missing = without.missing_system_topics();
+        assert_eq!(missing.len(), 1);
+        assert_eq!(missing[0].topic_name, AUTO_CREATE_TOPIC);
     }
 
     fn created(creation: Creation) -> TopicConfig {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ringmq_engine::Hours;
+use ringmq_engine::{Hours, Policy};
 
 use super::values::addresses;
 use super::{ConfigError, ConfigFile, Values, apache_keys, keys, machine};
@@ -112,6 +112,11 @@ impl BrokerConfig {
     /// Fills in what is not said and takes the rest as said.
     pub fn new(mut values: Values, place: Place) -> Result<Self, ConfigError> {
         fill(&mut values, place)?;
+        Self::of(values)
+    }
+
+    /// Takes settings that are filled in already.
+    pub fn of(values: Values) -> Result<Self, ConfigError> {
         let ip = |key| values.ip(key).ok_or(ConfigError::Unset { key });
         let permission: u32 = values.number("brokerPermission");
         let config = Self {
@@ -225,6 +230,16 @@ fn fill(values: &mut Values, place: Place) -> Result<(), ConfigError> {
 }
 
 impl StoreConfig {
+    /// How long records are kept.
+    pub fn retention(&self) -> Policy {
+        Policy {
+            age_ms: i64::try_from(self.kept_for.as_millis()).unwrap_or(i64::MAX),
+            bytes: self.kept_bytes,
+            delete_when: self.delete_when,
+            ..Policy::default()
+        }
+    }
+
     fn new(values: &Values) -> Self {
         let shards: u8 = values.number("ringmq.shards");
         let hours: u64 = values.number("fileReservedTime");

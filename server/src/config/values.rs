@@ -65,7 +65,7 @@ impl Values {
         if let Some(key) = keys::find(self.table, name) {
             if key.is_fixed {
                 let is_so = value.trim() == self.text(key.name) || value.trim().is_empty();
-                return Ok((!is_so).then(|| Warning::Fixed(key.name)));
+                return Ok((!is_so).then_some(Warning::Fixed(key.name)));
             }
             return self.set(key.name, value).map(|()| None);
         }

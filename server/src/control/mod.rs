@@ -2,8 +2,10 @@
 //! it runs on a shard's thread.
 
 pub mod boot_lines;
+mod desk;
 mod kv_file;
 pub mod listen;
+mod live;
 pub mod log;
 pub mod registration;
 mod remoting;

@@ -13,8 +13,10 @@ use ringmq_ring::mailbox::Mailboxes;
 use ringmq_ring::probe;
 use ringmq_ring::uring::{Uring, UringWaker};
 
+use super::desk::Desk;
 use super::kv_file;
 use super::listen::listen;
+use super::live::LiveSettings;
 use super::registration::{Identity, Registrar};
 use super::store;
 use super::supervisor::{Ended, Supervisor};
@@ -224,7 +226,9 @@ fn serve(
         },
     };
     let kv_path = config.name_server.as_ref().and_then(|n| n.kv_path.clone());
-    Ok(Supervisor::new(threads, links, failures, kv_path))
+    let store_host = ports.broker.as_ref().map(|ports| ports.advertised);
+    let desk = Desk::new(LiveSettings::new(config, store_host, wall_ms()));
+    Ok(Supervisor::new(threads, links, failures, kv_path, desk))
 }
 
 /// There is a plan for every shard the engine says it has.
@@ -274,7 +278,7 @@ fn broker_plans(config: &Config, ports: &Ports, count: u64, seed: u64) -> Vec<Br
     let (Some(config), Some(ports)) = (&config.broker, &ports.broker) else {
         return Vec::new();
     };
-    let settings = Arc::new(settings(config, ports.advertised));
+    let settings = Arc::new(Settings::new(config, ports.advertised));
     let plans = (0..count).map(|index| {
         let home = HomePlan {
             topics: config.system_topics(),
@@ -288,29 +292,6 @@ fn broker_plans(config: &Config, ports: &Ports, count: u64, seed: u64) -> Vec<Br
         }
     });
     plans.collect()
-}
-
-fn settings(config: &BrokerConfig, store_host: SocketAddr) -> Settings {
-    let nanoseconds = config.store_timeout.as_nanos();
-    Settings {
-        broker_name: config.name.clone(),
-        stored_properties: Settings::stored_properties(
-            &config.region,
-            config.trace_on,
-            &config.cluster,
-        ),
-        store_host,
-        message_bytes_max: config.message_bytes_max,
-        store_timeout_ns: u64::try_from(nanoseconds).unwrap_or(u64::MAX),
-        is_readable: config.is_readable,
-        is_writable: config.is_writable,
-        region: config.region.clone(),
-        trace_on: config.trace_on,
-        long_polling: config.long_polling,
-        property_filter: false,
-        auto_create_groups: config.auto_create_groups,
-        server_side_reset: config.server_side_reset,
-    }
 }
 
 fn listeners(ports: &Ports) -> io::Result<Vec<(TcpListener, Port)>> {

@@ -24,9 +24,7 @@ fn engine_config(settings: &StoreConfig) -> Config {
     } else {
         Durability::Async
     };
-    config.retention.age_ms = i64::try_from(settings.kept_for.as_millis()).unwrap_or(i64::MAX);
-    config.retention.bytes = settings.kept_bytes;
-    config.retention.delete_when = settings.delete_when;
+    config.retention = settings.retention();
     if let Some(bytes) = settings.hot_tail_bytes {
         config.hot_tail_bytes = bytes;
     }

@@ -1,6 +1,7 @@
 //! The control thread: listens to the shards, keeps the name servers informed, writes the log out,
 //! and takes everything down in order.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,13 @@ use flume::{Receiver, Sender};
 use ringmq_ring::Wake;
 use ringmq_ring::uring::UringWaker;
 
+use super::desk::Desk;
 use super::registration::{Bodies, Registrar};
 use super::threads::Threads;
 use super::{kv_file, log};
 use crate::broker::{SharedMap, Topic};
 use crate::data_version::DataVersion;
+use crate::desk::Reply;
 use crate::error::{StartError, exit_code};
 use crate::link::{Command, ControlLink, Notice};
 
@@ -48,6 +51,8 @@ impl Ended {
 pub(super) struct ShardLine {
     pub link: ControlLink<UringWaker>,
     waker: Option<UringWaker>,
+    /// Replies that found the ring full.
+    replies: VecDeque<Box<Reply>>,
     is_stopped: bool,
 }
 
@@ -57,7 +62,24 @@ impl ShardLine {
         Self {
             link,
             waker: None,
+            replies: VecDeque::new(),
             is_stopped: false,
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.replies.push_back(Box::new(reply));
+    }
+
+    fn flush_replies(&mut self) {
+        let mut any = false;
+        while self.link.has_room_for_replies()
+            && let Some(reply) = self.replies.pop_front()
+        {
+            any |= self.link.command(Command::Reply(reply));
+        }
+        if any && let Some(waker) = &self.waker {
+            waker.wake();
         }
     }
 }
@@ -75,6 +97,8 @@ pub(super) struct Supervisor {
     failures: Receiver<StartError>,
     /// Where the name server's KV configuration is kept, if it is.
     kv_path: Option<PathBuf>,
+    /// Answers the shards' questions.
+    desk: Desk,
 }
 
 /// What a look at the shards found.
@@ -90,6 +114,7 @@ impl Supervisor {
         links: Vec<ControlLink<UringWaker>>,
         failures: Receiver<StartError>,
         kv_path: Option<PathBuf>,
+        desk: Desk,
     ) -> Self {
         Self {
             shards: links.into_iter().map(ShardLine::new).collect(),
@@ -100,6 +125,7 @@ impl Supervisor {
             tell_not_before: Instant::now(),
             failures,
             kv_path,
+            desk,
         }
     }
 
@@ -164,19 +190,21 @@ impl Supervisor {
     /// Ends what has been started and never served. The threads are not waited for: the process
     /// ends.
     pub fn abandon(mut self) {
-        self.command(Command::Exit);
+        self.command(&Command::Exit);
     }
 
     fn look(&mut self) -> Look {
         let mut look = Look::Fine;
         let mut kv = None;
-        for shard in &mut self.shards {
+        let mut questions = Vec::new();
+        for (index, shard) in self.shards.iter_mut().enumerate() {
             while let Some(notice) = shard.link.notice() {
                 match notice {
                     Notice::Started(waker) => shard.waker = Some(waker),
                     Notice::Ready => self.is_ready = true,
                     Notice::Topics(topics, version) => self.topics = Some((topics, version)),
                     Notice::Kv(file) => kv = Some(file),
+                    Notice::Ask(question) => questions.push((index, question)),
                     Notice::Stopped => shard.is_stopped = true,
                     Notice::Failed => look = Look::Failed,
                 }
@@ -190,6 +218,11 @@ impl Supervisor {
         {
             tracing::error!(%error, path = %path.display(), "the KV configuration is not saved");
         }
+        for (index, question) in questions {
+            let reply = self.desk.answer(*question);
+            self.shards[index].reply(reply);
+        }
+        self.shards.iter_mut().for_each(ShardLine::flush_replies);
         if self.threads.have_failed() {
             look = Look::Failed;
         }
@@ -199,7 +232,7 @@ impl Supervisor {
     /// Takes no more sends, answers what is in flight, deregisters, finishes the store.
     fn stop(mut self) -> Ended {
         tracing::info!("stopping: no more sends are taken");
-        self.command(Command::Stop);
+        self.command(&Command::Stop);
         if let Some(registrar) = self.registrar.take() {
             registrar.stop();
         }
@@ -250,7 +283,7 @@ impl Supervisor {
     }
 
     fn wait_left(&mut self) -> bool {
-        self.command(Command::Exit);
+        self.command(&Command::Exit);
         let deadline = Instant::now() + LEAVE_TIMEOUT;
         while !self.shards.iter().all(|shard| shard.link.is_abandoned()) {
             if Instant::now() > deadline {
@@ -261,10 +294,10 @@ impl Supervisor {
         true
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: &Command) {
         for shard in &mut self.shards {
             // The rings are far larger than the few commands a process ever gives.
-            let is_taken = shard.link.command(command);
+            let is_taken = shard.link.command(command.clone());
             debug_assert!(is_taken, "a shard's command ring is full");
             if let Some(waker) = &shard.waker {
                 waker.wake();

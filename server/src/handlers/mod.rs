@@ -2,6 +2,7 @@
 //! Every handler has three steps: decode, call the owner (or forward), answer.
 
 pub mod client;
+pub mod config;
 pub mod group;
 pub mod lock;
 pub mod members;

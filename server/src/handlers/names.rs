@@ -1,14 +1,17 @@
 //! The name server behind its port: all of it lives on the home shard.
 
+use ringmq_protocol::code::request::UPDATE_NAMESRV_CONFIG;
 use ringmq_ring::Io;
 
 use crate::broker::ConnectionId as ChannelId;
+use crate::config::Process;
 use crate::connection::ConnectionId;
 use crate::context::Request;
+use crate::desk::{Ask, WholeReply};
 use crate::front::{Front, HOME};
 use crate::limits;
 use crate::namesrv::routing_table::SCAN_INTERVAL_MS;
-use crate::namesrv::{self, Answer, NameServer};
+use crate::namesrv::{self, Answer, NameServer, NameServerSettings};
 
 /// A name server with its timer.
 #[derive(Debug)]
@@ -38,6 +41,11 @@ impl NameService {
         }
         self.kv_told = changes;
         Some(self.server.kv.to_json())
+    }
+
+    /// Goes by other settings from now on.
+    pub fn take_settings(&mut self, settings: NameServerSettings) {
+        self.server.set_settings(settings);
     }
 
     /// A registering connection is gone, and its brokers with it.
@@ -77,6 +85,14 @@ pub fn handle<I: Io>(front: &mut Front<I>, names: Option<&mut NameService>, requ
         return front.settle(to.origin);
     };
     front.is_known_to(to.origin.connection, HOME);
+    if request.header.code == UPDATE_NAMESRV_CONFIG {
+        let lines = String::from_utf8_lossy(request.body).into_owned();
+        if let Err(refusal) = front.ask(*to, Ask::ChangeSettings(Process::NameServer, lines)) {
+            let whole = WholeReply::refusal(refusal.code, refusal.remark);
+            front.answer_whole(to, &whole);
+        }
+        return;
+    }
     let ext = &request.header.ext;
     let asked = namesrv::Request {
         code: request.header.code,

@@ -93,6 +93,11 @@ impl NameServer {
         }
     }
 
+    /// Goes by other settings from now on.
+    pub fn set_settings(&mut self, settings: NameServerSettings) {
+        self.settings = settings;
+    }
+
     /// Answers one request. `monotonic_ms` is monotonic time.
     pub fn handle(&mut self, request: &Request<'_>, monotonic_ms: u64) -> Answer {
         let answer = match request.code {

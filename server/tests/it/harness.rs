@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ringmq_engine::Shard;
+use ringmq_engine::{Policy, Shard};
 use ringmq_engine::config::Config;
 use ringmq_engine::control::open::{OpenedShard, StoreChance, open_store};
 use ringmq_engine::control::worker::Worker;
@@ -187,6 +187,8 @@ pub fn settings(broker: SocketAddr) -> Settings {
         property_filter: false,
         auto_create_groups: true,
         server_side_reset: true,
+        auto_create_topics: true,
+        retention: Policy::default(),
     }
 }
 

@@ -9,6 +9,7 @@ mod connections;
 mod golden;
 mod groups;
 mod harness;
+mod live_config;
 mod metrics;
 mod names;
 mod process;
