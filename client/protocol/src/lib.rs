@@ -23,6 +23,7 @@ pub mod limits;
 pub mod message_id;
 pub mod properties;
 pub mod record;
+mod stops;
 pub mod tags;
 pub mod types;
 

@@ -181,10 +181,9 @@ impl HexId {
     }
 
     fn put(&mut self, bytes: &[u8]) {
-        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         for byte in bytes {
-            self.digits[self.len] = DIGITS[usize::from(byte >> 4)];
-            self.digits[self.len + 1] = DIGITS[usize::from(byte & 15)];
+            let pair = HEX_PAIRS[usize::from(*byte)];
+            self.digits[self.len..self.len + 2].copy_from_slice(&pair);
             self.len += 2;
         }
     }
@@ -194,6 +193,27 @@ impl HexId {
         std::str::from_utf8(&self.digits[..self.len]).unwrap_or_default()
     }
 }
+
+/// The sixteen upper-case hex digits of an offset.
+pub(crate) fn hex_of(offset: i64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(offset.to_be_bytes()) {
+        *pair = HEX_PAIRS[usize::from(byte)];
+    }
+    digits
+}
+
+/// `00` to `FF`.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut pairs = [[0; 2]; 256];
+    let mut at = 0;
+    while at < pairs.len() {
+        pairs[at] = [DIGITS[at >> 4], DIGITS[at & 15]];
+        at += 1;
+    }
+    pairs
+};
 
 impl fmt::Debug for HexId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

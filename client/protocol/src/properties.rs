@@ -4,6 +4,9 @@
 //! empty name or with an empty value are skipped, the last of equal names wins, and a trailing
 //! 0x02 may be there (5.x) or not (4.x).
 
+use crate::stops::Stops;
+use crate::tags::tags_code;
+
 /// Ends a name.
 pub const NAME_END: u8 = 1;
 /// Ends a pair.
@@ -70,14 +73,23 @@ impl<'a> Properties<'a> {
     }
 
     /// The pairs in order, repeated names included.
-    pub fn iter(self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> {
-        self.0.split(|byte| *byte == PAIR_END).filter_map(pair)
+    #[inline]
+    pub fn iter(self) -> Pairs<'a> {
+        Pairs {
+            stops: Stops::new(self.0),
+            at: 0,
+        }
     }
 
     /// The value of `name`: the last one where the name is repeated.
     pub fn get(self, name: &str) -> Option<&'a [u8]> {
         let wanted = |(found, _): &(&[u8], &[u8])| *found == name.as_bytes();
-        self.iter().rfind(wanted).map(|(_, value)| value)
+        self.iter().filter(wanted).last().map(|(_, value)| value)
+    }
+
+    /// The tag code that a queue entry keeps: that of [`TAGS`], or 0.
+    pub fn tags_code(self) -> i64 {
+        self.get(TAGS).map_or(0, tags_code)
     }
 
     /// The value of `name` as text; absent where it is not UTF-8.
@@ -86,10 +98,40 @@ impl<'a> Properties<'a> {
     }
 }
 
-fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = piece.iter().position(|byte| *byte == NAME_END)?;
-    let (name, value) = (&piece[..end], &piece[end + 1..]);
-    (!name.is_empty() && !value.is_empty()).then_some((name, value))
+/// Walks over the pairs of a property string.
+#[derive(Clone, Debug)]
+pub struct Pairs<'a> {
+    stops: Stops<'a, NAME_END, PAIR_END>,
+    at: usize,
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.stops.bytes();
+        while self.at < bytes.len() {
+            let name_at = self.at;
+            let name_end = self.stops.find(name_at);
+            if bytes.get(name_end) != Some(&NAME_END) {
+                self.at = name_end + 1;
+                continue;
+            }
+            // A value may contain what ends a name.
+            let mut end = self.stops.find(name_end + 1);
+            while bytes.get(end) == Some(&NAME_END) {
+                end = self.stops.find(end + 1);
+            }
+            self.at = end + 1;
+            let name = &bytes[name_at..name_end];
+            let value = &bytes[name_end + 1..end.min(bytes.len())];
+            if !name.is_empty() && !value.is_empty() {
+                return Some((name, value));
+            }
+        }
+        None
+    }
 }
 
 /// What must stand between `existing` and pairs appended to it: one 0x02, or nothing where

@@ -17,7 +17,6 @@ use crate::limits::{
 };
 use crate::message_id::OffsetId;
 use crate::properties::{self, Properties};
-use crate::tags::tags_code;
 
 /// Magic of a record whose topic length is one byte.
 pub const MAGIC_V1: u32 = 0xDAA3_20A7;
@@ -200,7 +199,8 @@ impl RecordParts<'_> {
         self.topic.len() > TOPIC_BYTES_MAX
     }
 
-    fn properties_len(&self) -> usize {
+    /// Bytes of the property string, with which the record ends.
+    pub fn properties_len(&self) -> usize {
         self.properties.iter().map(|piece| piece.len()).sum()
     }
 }
@@ -449,7 +449,7 @@ impl<'a> RecordView<'a> {
 
     /// The tag code that a queue entry keeps for this record.
     pub fn tags_code(&self) -> i64 {
-        self.properties().get(properties::TAGS).map_or(0, tags_code)
+        self.properties().tags_code()
     }
 
     /// The client's unique id (property `UNIQ_KEY`).

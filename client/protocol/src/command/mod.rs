@@ -24,6 +24,7 @@ pub mod queue;
 pub mod registration;
 pub mod route;
 pub mod send;
+pub mod send_receipt;
 pub mod stats;
 pub mod topic;
 

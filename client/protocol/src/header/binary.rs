@@ -60,6 +60,12 @@ pub(super) fn decode<'a>(
 /// goes beyond the end.
 #[inline(always)]
 fn field(bytes: &[u8]) -> Option<(Text<'_>, Text<'_>, &[u8])> {
+    // Sends have names of one letter and values in plenty: one look covers both lengths.
+    if let Some((&[0, 1, _, high, upper, lower, low], rest)) = bytes.split_first_chunk::<7>() {
+        let value_len = u32::from_be_bytes([high, upper, lower, low]) as usize;
+        let (value, rest) = rest.split_at_checked(value_len)?;
+        return Some((Text::plain(&bytes[2..3]), Text::plain(value), rest));
+    }
     let (name_len, rest) = bytes.split_first_chunk::<2>()?;
     let name_len = u16::from_be_bytes(*name_len);
     if name_len > i16::MAX.cast_unsigned() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::stops::Stops;
+use super::json::Stops;
 use super::{Text, binary, json};
 use crate::frame::HeaderKind;
 

@@ -8,12 +8,15 @@
 //! Custom fields are checked when the header is decoded and read again when somebody asks for them:
 //! measured, that is faster than keeping an index of them.
 
-use super::stops::Stops;
 use super::text::Text;
 use super::writer::{ExtWriter, put_decimal, put_json_string};
 use super::{FieldVisitor, Head, Header, HeaderError, Language};
 use crate::frame::HeaderKind;
 use crate::limits::{HEADER_BYTES_MAX, JSON_DEPTH_MAX};
+use crate::stops;
+
+/// Where strings of a header can end.
+pub(super) type Stops<'a> = stops::Stops<'a, b'"', b'\\'>;
 
 /// Decodes a JSON header; `visitor` sees each custom field.
 #[inline(always)]
@@ -200,15 +203,7 @@ fn compact_fields<'a>(
 #[inline(always)]
 fn compact_field<'a>(stops: &mut Stops<'a>, at: usize) -> Option<(Text<'a>, Text<'a>, usize)> {
     let bytes = stops.bytes();
-    if bytes.get(at) != Some(&b'"') {
-        return None;
-    }
-    let name_end = stops.find(at.wrapping_add(1));
-    if bytes.get(name_end..)?.first_chunk::<3>() != Some(b"\":\"") {
-        return None;
-    }
-    // Positions are below 2^24: nothing here can overflow.
-    let value_at = name_end.wrapping_add(3);
+    let (name, value_at) = compact_name(stops, at)?;
     let mut value_end = stops.find(value_at);
     let mut escaped = false;
     while bytes.get(value_end) == Some(&b'\\') {
@@ -218,9 +213,31 @@ fn compact_field<'a>(stops: &mut Stops<'a>, at: usize) -> Option<(Text<'a>, Text
     if bytes.get(value_end) != Some(&b'"') {
         return None;
     }
-    let name = Text::plain(bytes.get(at + 1..name_end)?);
     let value = Text::new(bytes.get(value_at..value_end)?, escaped);
-    Some((name, value, value_end + 1))
+    Some((name, value, value_end.wrapping_add(1)))
+}
+
+/// A plain name that a string follows as its value, and where that begins.
+#[inline(always)]
+fn compact_name<'a>(stops: &mut Stops<'a>, at: usize) -> Option<(Text<'a>, usize)> {
+    let bytes = stops.bytes();
+    let rest = bytes.get(at..)?;
+    // The names of sends have one letter: their end need not be looked for.
+    if let Some([b'"', letter, b'"', b':', b'"']) = rest.first_chunk::<5>()
+        && letter.is_ascii_alphabetic()
+    {
+        return Some((Text::plain(&rest[1..2]), at.wrapping_add(5)));
+    }
+    if rest.first() != Some(&b'"') {
+        return None;
+    }
+    let name_end = stops.find(at.wrapping_add(1));
+    if bytes.get(name_end..)?.first_chunk::<3>() != Some(b"\":\"") {
+        return None;
+    }
+    // Positions are below 2^24: nothing here can overflow.
+    let name = Text::plain(bytes.get(at.wrapping_add(1)..name_end)?);
+    Some((name, name_end.wrapping_add(3)))
 }
 
 /// The field at byte `at` among the custom fields of a header that decoded, and where the next one

@@ -7,7 +7,6 @@ mod binary;
 mod ext;
 mod json;
 mod language;
-mod stops;
 mod text;
 mod writer;
 
@@ -15,6 +14,7 @@ pub use ext::{Ext, ExtIter};
 pub use language::{Language, version};
 pub use text::Text;
 pub use writer::{ExtValue, ExtWriter};
+pub(crate) use writer::{put_decimal, put_digits, put_json_escaped};
 
 use crate::frame::{self, FrameError, HeaderKind};
 

@@ -1,12 +1,15 @@
-//! Finds the bytes at which a JSON string can end, a block of 64 at a time.
+//! Finds the bytes at which a piece of text can end (quotes and backslashes in JSON, separators in a
+//! property string), a block of 64 at a time.
+
+use wide::u8x16;
 
 /// Bytes looked at together.
 const BLOCK: usize = 64;
 
-/// Quotes and backslashes of some bytes, found block by block. Asking for ascending positions looks
-/// at every byte once.
-#[derive(Clone, Copy)]
-pub(super) struct Stops<'a> {
+/// The bytes `A` and `B` (neither is 0) among some bytes, found block by block. Asking for ascending
+/// positions looks at every byte once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stops<'a, const A: u8, const B: u8> {
     bytes: &'a [u8],
     /// Where the block starts that `found` speaks of; a multiple of [`BLOCK`].
     block_at: usize,
@@ -14,9 +17,9 @@ pub(super) struct Stops<'a> {
     found: u64,
 }
 
-impl<'a> Stops<'a> {
+impl<'a, const A: u8, const B: u8> Stops<'a, A, B> {
     #[inline(always)]
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let mut stops = Self {
             bytes,
             block_at: 0,
@@ -27,14 +30,14 @@ impl<'a> Stops<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn bytes(&self) -> &'a [u8] {
+    pub(crate) fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Position of the first quote or backslash at or after `at`; a position beyond the end if
-    /// there is none.
+    /// Position of the first `A` or `B` at or after `at`; a position beyond the end if there is
+    /// none.
     #[inline(always)]
-    pub(super) fn find(&mut self, at: usize) -> usize {
+    pub(crate) fn find(&mut self, at: usize) -> usize {
         let mut from = at;
         loop {
             let offset = from.wrapping_sub(self.block_at);
@@ -55,36 +58,43 @@ impl<'a> Stops<'a> {
     #[inline(always)]
     fn enter(&mut self, block_at: usize) {
         self.block_at = block_at;
-        self.found = mask_at(self.bytes, block_at);
+        self.found = mask_at::<A, B>(self.bytes, block_at);
     }
 }
 
 /// As [`mask`], of the block at `at`; what is missing of the last one counts as zeros.
-fn mask_at(bytes: &[u8], at: usize) -> u64 {
+#[inline(always)]
+fn mask_at<const A: u8, const B: u8>(bytes: &[u8], at: usize) -> u64 {
     let rest = bytes.get(at..).unwrap_or_default();
     match rest.first_chunk::<BLOCK>() {
-        Some(block) => mask(block),
-        None => {
-            let mut block = [0; BLOCK];
-            block[..rest.len()].copy_from_slice(rest);
-            mask(&block)
-        }
+        Some(block) => mask::<A, B>(block),
+        None => mask_of_end::<A, B>(bytes, rest),
     }
 }
 
-/// One bit for every quote or backslash. The first loop becomes vector instructions; the second
-/// gathers a bit from each byte, eight at a time: the multiplication adds up bytes of which each
-/// holds another bit.
-#[inline(always)]
-fn mask(block: &[u8; BLOCK]) -> u64 {
-    let mut hits = [0; BLOCK];
-    for (hit, byte) in hits.iter_mut().zip(block) {
-        *hit = (u8::from(*byte == b'"') | u8::from(*byte == b'\\')).wrapping_neg();
+/// As [`mask`], of the fewer than 64 bytes that are left of `bytes`.
+fn mask_of_end<const A: u8, const B: u8>(bytes: &[u8], rest: &[u8]) -> u64 {
+    if rest.is_empty() {
+        return 0;
     }
+    if let Some(last) = bytes.last_chunk::<BLOCK>() {
+        return mask::<A, B>(last) >> (BLOCK - rest.len());
+    }
+    let mut block = [0; BLOCK];
+    block[..rest.len()].copy_from_slice(rest);
+    mask::<A, B>(&block)
+}
+
+/// One bit for every `A` or `B`: sixteen bytes are compared together, and one instruction gathers a
+/// bit from each.
+#[inline(always)]
+fn mask<const A: u8, const B: u8>(block: &[u8; BLOCK]) -> u64 {
+    let (first, second) = (u8x16::splat(A), u8x16::splat(B));
     let mut found = 0;
-    for (lane, hits) in hits.as_chunks::<8>().0.iter().enumerate() {
-        let bits = u64::from_le_bytes(*hits) & 0x8040_2010_0804_0201;
-        found |= (bits.wrapping_mul(0x0101_0101_0101_0101) >> 56) << (8 * lane);
+    for (lane, bytes) in block.as_chunks::<16>().0.iter().enumerate() {
+        let bytes = u8x16::new(*bytes);
+        let hits = bytes.simd_eq(first) | bytes.simd_eq(second);
+        found |= u64::from(hits.to_bitmask()) << (16 * lane);
     }
     found
 }
@@ -92,6 +102,10 @@ fn mask(block: &[u8; BLOCK]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn mask_of_text(block: &[u8; BLOCK]) -> u64 {
+        mask::<b'"', b'\\'>(block)
+    }
 
     fn mask_by_byte(block: &[u8; BLOCK]) -> u64 {
         let hits = block
@@ -114,10 +128,10 @@ mod tests {
                     _ => value,
                 };
             }
-            assert_eq!(mask(&block), mask_by_byte(&block));
+            assert_eq!(mask_of_text(&block), mask_by_byte(&block));
         }
-        assert_eq!(mask(&[b'a'; BLOCK]), 0);
-        assert_eq!(mask(&[b'"'; BLOCK]), u64::MAX);
+        assert_eq!(mask_of_text(&[b'a'; BLOCK]), 0);
+        assert_eq!(mask_of_text(&[b'"'; BLOCK]), u64::MAX);
     }
 
     #[test]
@@ -128,7 +142,7 @@ mod tests {
                 bytes[at] = if at % 2 == 0 { b'"' } else { b'\\' };
             }
             for from in 0..len + 3 {
-                let found = Stops::new(&bytes).find(from);
+                let found = Stops::<b'"', b'\\'>::new(&bytes).find(from);
                 let expected = (from..len).find(|at| at % 13 == 0);
                 match expected {
                     Some(at) => assert_eq!(found, at, "length {len} from {from}"),
