@@ -27,6 +27,7 @@ pub mod shard;
 pub mod slot;
 pub mod state;
 pub mod store;
+mod tickets;
 mod token;
 pub mod types;
 mod waiters;

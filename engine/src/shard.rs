@@ -21,7 +21,6 @@ mod start;
 mod upkeep;
 mod view;
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
@@ -37,6 +36,7 @@ use crate::metrics::{Counters, ShardStatus};
 use crate::pull::{Event, Ticket};
 use crate::queue::offsets::GroupOffsets;
 use crate::queue::table::Queues;
+use crate::tickets::Events;
 use crate::types::{LogOffset, Offsets, PhysicalOffset, QueueNumber, ShardIndex, TopicId};
 use crate::waiters::Waiters;
 
@@ -58,7 +58,7 @@ pub struct Shard<I: Io> {
     indexes: IndexSet<FileId>,
     keeper: Keeper,
     link: ShardLink<I::File>,
-    events: VecDeque<Event>,
+    events: Events,
     now: Moment,
     phase: Phase,
     read_only: bool,

@@ -1,6 +1,6 @@
 //! Memory that direct I/O accepts: aligned, zeroed at birth, freed with its own layout.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -8,6 +8,8 @@ use std::sync::Arc;
 /// Alignment in bytes of every buffer, file position and length given to direct I/O. The format on
 /// disk uses the same figure whatever the device reports.
 pub const ALIGNMENT: usize = 4096;
+/// Buffers of at least this size begin at a multiple of it.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// An owned, zero-initialised byte buffer whose address and length are multiples of [`ALIGNMENT`].
 ///
@@ -81,6 +83,22 @@ impl Reclaim {
     }
 }
 
+/// Asks for huge pages: fewer entries for the processor's tables of addresses, and a write of a
+/// mebibyte that the device gets in a few pieces instead of 256. It is a wish: where it is not granted
+/// nothing but speed is lost.
+fn advise_huge_pages(start: NonNull<u8>, len: usize) {
+    let whole = len - len % HUGE_PAGE;
+    // SAFETY: the range was allocated by the caller, begins at a page and is used by nobody yet; the
+    // advice changes nothing about its content.
+    let _ = unsafe {
+        rustix::mm::madvise(
+            start.as_ptr().cast(),
+            whole,
+            rustix::mm::Advice::LinuxHugepage,
+        )
+    };
+}
+
 /// The allocation that one or more buffers share, each its own range of it.
 struct Memory {
     start: NonNull<u8>,
@@ -96,15 +114,21 @@ impl Memory {
     fn zeroed(len: usize) -> Self {
         let layout = Self::layout(len);
         // SAFETY: the layout has a non-zero size.
-        let start = unsafe { alloc_zeroed(layout) };
+        let start = unsafe { alloc(layout) };
         let Some(start) = NonNull::new(start) else {
             handle_alloc_error(layout)
         };
+        if len >= HUGE_PAGE {
+            advise_huge_pages(start, len);
+        }
+        // SAFETY: just allocated with `len` bytes.
+        unsafe { start.write_bytes(0, len) };
         Self { start, len }
     }
 
     fn layout(len: usize) -> Layout {
-        Layout::from_size_align(len, ALIGNMENT).expect("buffer length overflows an address")
+        let alignment = if len >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
+        Layout::from_size_align(len, alignment).expect("buffer length overflows an address")
     }
 }
 

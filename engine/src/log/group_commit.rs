@@ -9,7 +9,7 @@ use ringmq_ring::AlignedBuf;
 
 use crate::block::BlockBuilder;
 use crate::manifest::BlockMark;
-use crate::pull::Ticket;
+use crate::tickets::Tickets;
 use crate::types::{LogOffset, QueueNumber};
 
 /// Consecutive records of one queue in a block.
@@ -31,9 +31,9 @@ pub(crate) struct Block {
     /// Its checksum; known once it is submitted.
     pub(crate) checksum: u32,
     /// Appends, told when the block is visible.
-    pub(crate) acks: Vec<Ticket>,
+    pub(crate) acks: Tickets,
     /// Control changes, told when the block is durable.
-    pub(crate) durable_acks: Vec<Ticket>,
+    pub(crate) durable_acks: Tickets,
     /// Which queues it moves on, and by how much.
     pub(crate) runs: Vec<Run>,
     /// Somebody waits for it: it is submitted as soon as possible.
@@ -232,8 +232,8 @@ impl Default for Block {
             end: LogOffset(0),
             sequence: 0,
             checksum: 0,
-            acks: Vec::new(),
-            durable_acks: Vec::new(),
+            acks: Tickets::default(),
+            durable_acks: Tickets::default(),
             runs: Vec::new(),
             pressing: false,
             opened_ns: 0,

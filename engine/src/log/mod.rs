@@ -93,7 +93,7 @@ pub(crate) struct CommitLog {
     commit: GroupCommit,
     marks: Watermarks,
     hot: HotTail,
-    buffers: Buffers,
+    pub(crate) buffers: Buffers,
     /// Entries of the active segment.
     pub(crate) active: ActiveIndex,
     /// Indexes of full segments whose index segments are not on disk yet, oldest first.
@@ -353,11 +353,8 @@ impl CommitLog {
             tell(ticket);
         }
         while let Some(block) = self.commit.pop_any() {
-            block
-                .acks
-                .iter()
-                .chain(&block.durable_acks)
-                .for_each(|&t| tell(t));
+            let tickets = block.acks.iter().chain(block.durable_acks.iter());
+            tickets.for_each(&mut tell);
         }
     }
 
@@ -620,7 +617,7 @@ impl CommitLog {
     }
 
     fn note_unflushed(&mut self, block: &Block, now: Moment) {
-        for &ticket in &block.durable_acks {
+        for ticket in block.durable_acks.iter() {
             self.flush_acks.push_back((block.end, ticket));
         }
         let Some((segment, _)) = self.segments.locate(block.at) else {

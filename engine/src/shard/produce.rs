@@ -1,6 +1,7 @@
 //! Appending: room, place, bytes, index entry; the acknowledgement follows the watermark.
 
-use ringmq_protocol::{RecordParts, RecordView, Stamp};
+use ringmq_protocol::properties::Properties;
+use ringmq_protocol::{RecordParts, Stamp};
 use ringmq_ring::{Io, Moment};
 
 use crate::control_record::ControlRecord;
@@ -155,7 +156,8 @@ impl<I: Io> Shard<I> {
             };
             parts.encode_into(slot, stamp);
             // Taken from the stored bytes, as a rebuild of the index takes it.
-            tag_hash = RecordView::parse(slot).map_or(0, |record| record.tags_code());
+            let properties = &slot[len - parts.properties_len()..];
+            tag_hash = Properties::new(properties).tags_code();
         });
         let segment = self.log.active.segment();
         if queue.slot_segment != Some(segment) {

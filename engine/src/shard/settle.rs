@@ -70,10 +70,9 @@ impl<I: Io> Shard<I> {
                 self.woken.push(run.queue);
             }
         }
-        let stored = |&ticket: &u64| Event::Stored { ticket };
-        self.events.extend(block.acks.iter().map(stored));
+        self.events.stored(&block.acks);
         if self.log.acks_control_with_block() {
-            self.events.extend(block.durable_acks.iter().map(stored));
+            self.events.stored(&block.durable_acks);
         }
     }
 }

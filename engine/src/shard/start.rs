@@ -1,6 +1,5 @@
 //! A shard from what recovery found.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -21,6 +20,7 @@ use crate::queue::ActiveIndex;
 use crate::queue::offsets::GroupOffsets;
 use crate::queue::table::{Queue, Queues};
 use crate::recovery::{LogHead, ShardState};
+use crate::tickets::Events;
 use crate::types::{SegmentNumber, ShardIndex, TopicId};
 use crate::waiters::Waiters;
 
@@ -170,7 +170,7 @@ impl<I: Io> Shard<I> {
             indexes,
             keeper,
             link: start.link,
-            events: VecDeque::new(),
+            events: Events::default(),
             now: Moment::default(),
             phase: Phase::Running,
             read_only: head.read_only,
