@@ -61,7 +61,8 @@ impl Events {
 
     /// Everybody is told that what they wait for is stored.
     pub(crate) fn stored(&mut self, tickets: &Tickets) {
-        self.0.extend(tickets.0.iter().map(|&run| Entry::Stored(run)));
+        self.0
+            .extend(tickets.0.iter().map(|&run| Entry::Stored(run)));
     }
 
     pub(crate) fn pop_front(&mut self) -> Option<Event> {

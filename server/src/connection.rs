@@ -11,6 +11,7 @@
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
+use ringmq_protocol::command::send_receipt::{Receipt, Receipts};
 use ringmq_protocol::frame::HeaderKind;
 use ringmq_protocol::header::{ExtWriter, Head};
 use ringmq_ring::{SocketId, Token};
@@ -417,6 +418,15 @@ impl Outbound {
         let OutputBuffers { tail, scratch } = &mut self.buffers;
         scratch.clear();
         if head.encode(kind, scratch, body_len, ext).is_ok() {
+            tail.extend_from_slice(scratch);
+        }
+    }
+
+    /// Appends the answer to a stored message.
+    pub fn receipt(&mut self, kind: HeaderKind, receipts: &Receipts, receipt: &Receipt<'_>) {
+        let OutputBuffers { tail, scratch } = &mut self.buffers;
+        scratch.clear();
+        if receipts.encode(kind, receipt, scratch).is_ok() {
             tail.extend_from_slice(scratch);
         }
     }

@@ -31,6 +31,8 @@ pub mod namesrv;
 pub mod progress;
 pub mod properties_file;
 pub mod reply;
+pub mod routes;
+pub mod sends;
 pub mod service;
 pub mod shard;
 pub mod tables;

@@ -175,6 +175,11 @@ pub const CLIENT_CALLS_MAX: usize = 1024;
 /// Queues of groups whose last pulled offset a shard remembers.
 pub const PROGRESS_ROWS_MAX: usize = 1_000_000;
 
+/// Topics that a shard remembers from recent sends.
+pub const ROUTES: usize = 64;
+/// Queues of such a topic that are remembered, by queue id; of wider ones the rest is looked up.
+pub const ROUTE_QUEUES_MAX: usize = 256;
+
 /// Longest property string of a record (a signed 16-bit length).
 pub const PROPERTIES_BYTES_MAX: usize = 32767;
 /// Messages of one batch.

@@ -70,11 +70,9 @@ impl ReplyTo {
     ) {
         let head = Head {
             code,
-            language: Language::Rust,
-            version: version::V5_5_0,
             opaque: self.opaque,
-            flag: FLAG_RESPONSE,
             remark,
+            ..success()
         };
         out.frame(self.kind, &head, body_len, ext);
     }
@@ -90,6 +88,18 @@ impl ReplyTo {
     ) {
         self.head(out, code, remark, body.len(), ext);
         out.tail().extend_from_slice(body);
+    }
+}
+
+/// The head of an answer that all went well, to be numbered.
+pub fn success() -> Head<'static> {
+    Head {
+        code: response::SUCCESS,
+        language: Language::Rust,
+        version: version::V5_5_0,
+        opaque: 0,
+        flag: FLAG_RESPONSE,
+        remark: None,
     }
 }
 

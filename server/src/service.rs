@@ -26,6 +26,7 @@ use crate::listener::Listeners;
 use crate::metrics::{Recorder, ShardState};
 use crate::mux::{Letter, Mux, Origin};
 use crate::reply::ReplyTo;
+use crate::sends::Sends;
 use crate::shard::{BrokerShard, Waiter};
 
 /// See the module.
@@ -426,8 +427,8 @@ impl<I: Io> ShardService<I> {
         let mut overdue = std::mem::take(&mut self.overdue);
         self.front.connections.sweep(now_ns, &mut overdue);
         if let Some(mut context) = self.context(io) {
-            while let Some(waiter) = context.broker.waiters.take_due(now_ns) {
-                handlers::send::timed_out(&mut context, &waiter);
+            while let Some(send) = context.broker.sends.take_due(now_ns) {
+                handlers::send::timed_out(&mut context, &send);
             }
             context.expire_calls();
             let silent = context.expire_home().into_iter();
@@ -608,7 +609,7 @@ impl<I: Io> ShardService<I> {
                 .then_some(now_ns + limits::START_RETRY_NS),
         ];
         if let Some(broker) = &mut self.broker {
-            due[5] = broker.waiters.next_due_ns();
+            due[5] = broker.sends.next_due_ns();
             due[7] = broker.gathers.due_ns(now_ns);
             due[8] = broker.calls.due_ns();
             if let Some(home) = &broker.home {
@@ -699,16 +700,26 @@ impl<I: Io> Service<I> for ShardService<I> {
 
 fn handle_event<I: Io>(context: &mut Context<'_, I>, event: Event) {
     match event {
-        Event::Stored { ticket } => match context.broker.waiters.take(ticket) {
-            Some(Waiter::Send(send)) => handlers::send::stored(context, &send),
-            Some(Waiter::Change(change)) => context.change_stored(change),
-            _ => {}
-        },
-        Event::Failed { ticket } => match context.broker.waiters.take(ticket) {
-            Some(Waiter::Send(send)) => handlers::send::failed(context, &send),
-            Some(Waiter::Change(change)) => context.change_failed(change),
-            _ => {}
-        },
+        Event::Stored { ticket } if Sends::owns(ticket) => {
+            if let Some(send) = context.broker.sends.take(ticket) {
+                handlers::send::stored(context, &send);
+            }
+        }
+        Event::Failed { ticket } if Sends::owns(ticket) => {
+            if let Some(send) = context.broker.sends.take(ticket) {
+                handlers::send::failed(context, &send);
+            }
+        }
+        Event::Stored { ticket } => {
+            if let Some(Waiter::Change(change)) = context.broker.waiters.take(ticket) {
+                context.change_stored(change);
+            }
+        }
+        Event::Failed { ticket } => {
+            if let Some(Waiter::Change(change)) = context.broker.waiters.take(ticket) {
+                context.change_failed(change);
+            }
+        }
         Event::Pulled { ticket, result } => match context.broker.waiters.take(ticket) {
             Some(Waiter::Pull(pull)) => handlers::pull::answer_waited(context, &pull, result),
             Some(Waiter::Probe(probe)) => context.probe_pulled(&probe, &result),

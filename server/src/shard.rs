@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ringmq_engine::{PhysicalOffset, Policy, QueueNumber, Refused, Shard, TagFilter};
+use ringmq_engine::{Policy, QueueNumber, Refused, Shard, TagFilter};
+use ringmq_protocol::command::send_receipt::Receipts;
 use ringmq_protocol::message_id::UniqueIds;
 use ringmq_protocol::properties;
 use ringmq_ring::Io;
@@ -16,7 +17,9 @@ use crate::handlers::send::put_property;
 use crate::home::Home;
 use crate::metrics::MeterId;
 use crate::progress::{Progress, Seat};
-use crate::reply::ReplyTo;
+use crate::reply::{self, ReplyTo};
+use crate::routes::Routes;
+use crate::sends::Sends;
 use crate::tables::Tables;
 use crate::waiters::Waiters;
 
@@ -28,6 +31,8 @@ pub struct Settings {
     /// Properties that every single message gets: region, trace switch and cluster
     /// (messages page 8), as [`Settings::stored_properties`] makes them.
     pub stored_properties: Vec<u8>,
+    /// The answers to single sends, as [`Settings::receipts`] makes them.
+    pub receipts: Receipts,
     /// `brokerIP1:listenPort`: the store host of every record, and in every offset id.
     pub store_host: SocketAddr,
     /// `maxMessageSize`, in bytes of the stored body.
@@ -64,6 +69,7 @@ impl Settings {
         Self {
             broker_name: config.name.clone(),
             stored_properties: Self::stored_properties(region, config.trace_on, cluster),
+            receipts: Self::receipts(store_host, region, config.trace_on),
             store_host,
             message_bytes_max: config.message_bytes_max,
             store_timeout_ns: u64::try_from(nanoseconds).unwrap_or(u64::MAX),
@@ -92,6 +98,11 @@ impl Settings {
         put_property(&mut out, properties::CLUSTER, cluster);
         out
     }
+
+    /// The answers to single sends, prepared.
+    pub fn receipts(store_host: SocketAddr, region: &str, trace_on: bool) -> Receipts {
+        Receipts::new(&reply::success(), store_host, region, trace_on)
+    }
 }
 
 /// See the module.
@@ -102,7 +113,7 @@ pub struct BrokerShard<I: Io> {
     pub engine: Shard<I>,
     /// Topics and groups as the home shard published them last.
     pub tables: Tables,
-    /// Who waits for the engine.
+    /// Who waits for the engine, but for sends.
     pub waiters: Waiters<Waiter>,
     /// What groups have pulled from this shard's queues.
     pub progress: Progress,
@@ -110,6 +121,10 @@ pub struct BrokerShard<I: Io> {
     pub gathers: Gathers<I>,
     /// Requests to clients that wait for their answers; on the home shard.
     pub calls: Calls<I>,
+    /// Sends that wait for the engine.
+    pub sends: Sends,
+    /// Topics that sends went to lately; of the present tables.
+    pub routes: Routes,
     /// What only the home shard has.
     pub home: Option<Box<Home>>,
     /// Chooses queues for clients that leave the choice to the broker.
@@ -129,13 +144,11 @@ pub struct Scratch {
     pub added: Vec<u8>,
 }
 
-/// Who waits, and what is to be done for it.
+/// Who waits beside sends, and what is to be done for it.
 #[derive(Debug)]
 pub enum Waiter {
     /// A change of topics or groups (home shard).
     Change(usize),
-    /// A send, until it is stored.
-    Send(SendWaiter),
     /// A pull that is held or reads from the disk.
     Pull(PullWaiter),
     /// A view by offset id that reads from the disk.
@@ -151,36 +164,6 @@ pub enum Waiter {
     Probe(Probe),
 }
 
-/// What the answer of a send needs.
-#[derive(Debug)]
-pub struct SendWaiter {
-    /// Whom to answer.
-    pub to: ReplyTo,
-    /// The queue it went to.
-    pub queue_id: u32,
-    /// Offset of its first record.
-    pub queue_offset: u64,
-    /// Where its records lie.
-    pub places: Places,
-    /// The message's unique key, which clients call its transaction id.
-    pub unique_key: SmallText,
-    /// Bytes of its records as stored.
-    pub bytes: u32,
-    /// The topic's meter.
-    pub meter: MeterId,
-    /// When it was appended.
-    pub appended_ns: u64,
-}
-
-/// Physical offsets of a send.
-#[derive(Debug)]
-pub enum Places {
-    /// A single message.
-    One(PhysicalOffset),
-    /// The items of a batch.
-    Many(Box<[PhysicalOffset]>),
-}
-
 /// What the answer of a pull needs.
 #[derive(Debug)]
 pub struct PullWaiter {
@@ -190,39 +173,6 @@ pub struct PullWaiter {
     pub seat: Option<Seat>,
     /// The meter of its group in the topic.
     pub meter: MeterId,
-}
-
-/// Text kept without allocation while it is short, as unique keys are.
-#[derive(Debug)]
-pub enum SmallText {
-    /// Up to 60 bytes.
-    Short(u8, [u8; 60]),
-    /// More.
-    Long(Box<str>),
-}
-
-impl SmallText {
-    /// Keeps a copy.
-    pub fn new(text: &str) -> Self {
-        let mut bytes = [0; 60];
-        match bytes.get_mut(..text.len()) {
-            Some(short) => {
-                short.copy_from_slice(text.as_bytes());
-                Self::Short(text.len() as u8, bytes)
-            }
-            None => Self::Long(text.into()),
-        }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Short(len, bytes) => {
-                std::str::from_utf8(&bytes[..usize::from(*len)]).unwrap_or_default()
-            }
-            Self::Long(text) => text,
-        }
-    }
 }
 
 /// A small generator (xorshift64*), seeded from outside so that the simulator repeats itself.
@@ -258,14 +208,24 @@ impl<I: Io> BrokerShard<I> {
             self.settings = Arc::clone(settings);
         }
         self.tables = tables;
+        self.routes.clear();
     }
 
     /// A queue of this shard, bound if it was not yet.
     pub fn queue(&mut self, topic: &Topic, queue_id: u32) -> Result<QueueNumber, Refused> {
-        match self.engine.queue(topic.id, queue_id) {
-            Some(queue) => Ok(queue),
-            None => self.engine.bind_queue(topic.id, queue_id),
-        }
+        bound_queue(&mut self.engine, topic, queue_id)
+    }
+}
+
+/// A queue of the engine's shard, bound if it was not yet.
+pub fn bound_queue<I: Io>(
+    engine: &mut Shard<I>,
+    topic: &Topic,
+    queue_id: u32,
+) -> Result<QueueNumber, Refused> {
+    match engine.queue(topic.id, queue_id) {
+        Some(queue) => Ok(queue),
+        None => engine.bind_queue(topic.id, queue_id),
     }
 }
 
@@ -280,14 +240,6 @@ pub fn tag_filter(tags: &crate::broker::TagExpression) -> TagFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_of_any_length_come_back() {
-        for length in [0, 1, 32, 56, 60, 61, 1000] {
-            let text = "k".repeat(length);
-            assert_eq!(SmallText::new(&text).as_str(), text);
-        }
-    }
 
     #[test]
     fn random_queues_are_all_reached_and_repeat_with_the_seed() {

@@ -1,10 +1,10 @@
 //! Who waits for the engine, by ticket.
 //!
-//! A ticket names a slot and its present user, so that an event that comes late meets nobody. Sends
-//! have a common time limit and are kept in the order they came; held pulls are also known by their
+//! A ticket names a slot and its present user, so that an event that comes late meets nobody. Its top bit
+//! is 0: tickets of sends ([`Sends`](crate::sends::Sends)) have it. Held pulls are also known by their
 //! connection, because they end with it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use ringmq_engine::Ticket;
@@ -15,12 +15,14 @@ use crate::connection::ConnectionId;
 /// Held pulls of a connection are tidied when their list reaches this length.
 const TIDY_AT: usize = 64;
 
+/// Keeps the top bit of a ticket at 0.
+const GENERATION_MASK: u32 = u32::MAX >> 1;
+
 /// See the module; `W` says what to do for whom.
 #[derive(Debug)]
 pub struct Waiters<W> {
     slots: Slab<(u32, W)>,
     generation: u32,
-    due: VecDeque<(u64, Ticket)>,
     held: HashMap<ConnectionId, Held, BuildHasherDefault<DefaultHasher>>,
 }
 
@@ -35,7 +37,6 @@ impl<W> Default for Waiters<W> {
         Self {
             slots: Slab::new(),
             generation: 0,
-            due: VecDeque::new(),
             held: HashMap::default(),
         }
     }
@@ -44,7 +45,7 @@ impl<W> Default for Waiters<W> {
 impl<W> Waiters<W> {
     /// A ticket for someone who waits.
     pub fn insert(&mut self, waiter: W) -> Ticket {
-        self.generation = self.generation.wrapping_add(1);
+        self.generation = (self.generation + 1) & GENERATION_MASK;
         let slot = self.slots.insert((self.generation, waiter));
         ticket(slot, self.generation)
     }
@@ -61,12 +62,6 @@ impl<W> Waiters<W> {
         (u64::from(*generation) == ticket >> 32).then_some(waiter)
     }
 
-    /// As [`Waiters::get`], to be completed.
-    pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut W> {
-        let (generation, waiter) = self.slots.get_mut(slot(ticket))?;
-        (u64::from(*generation) == ticket >> 32).then_some(waiter)
-    }
-
     /// How many wait.
     pub fn len(&self) -> usize {
         self.slots.len()
@@ -75,31 +70,6 @@ impl<W> Waiters<W> {
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
-    }
-
-    /// Sets a limit for a ticket; limits must be set in rising order of time.
-    pub fn limit(&mut self, ticket: Ticket, due_ns: u64) {
-        self.due.push_back((due_ns, ticket));
-    }
-
-    /// When the first limit is reached, those of tickets no longer waiting left aside.
-    pub fn next_due_ns(&mut self) -> Option<u64> {
-        while let Some(&(due_ns, ticket)) = self.due.front() {
-            if self.get(ticket).is_some() {
-                return Some(due_ns);
-            }
-            self.due.pop_front();
-        }
-        None
-    }
-
-    /// The next waiter whose limit is reached.
-    pub fn take_due(&mut self, now_ns: u64) -> Option<W> {
-        if self.next_due_ns()? > now_ns {
-            return None;
-        }
-        let (_, ticket) = self.due.pop_front()?;
-        self.take(ticket)
     }
 
     /// Ties a ticket to a connection.
@@ -126,7 +96,6 @@ impl<W> Waiters<W> {
 
     /// Takes everybody out.
     pub fn drain(&mut self) -> impl Iterator<Item = W> {
-        self.due.clear();
         self.held.clear();
         self.slots.drain().map(|(_, waiter)| waiter)
     }
@@ -158,23 +127,6 @@ mod tests {
         let second = waiters.insert("second");
         assert_eq!(waiters.take(first), None);
         assert_eq!(waiters.get(second), Some(&"second"));
-    }
-
-    #[test]
-    fn limits_pass_over_those_who_are_answered() {
-        let mut waiters = Waiters::default();
-        let tickets = [10, 20, 30].map(|due| {
-            let ticket = waiters.insert(due);
-            waiters.limit(ticket, due);
-            ticket
-        });
-        waiters.take(tickets[0]);
-        assert_eq!(waiters.next_due_ns(), Some(20));
-        assert_eq!(waiters.take_due(19), None);
-        assert_eq!(waiters.take_due(25), Some(20));
-        assert_eq!(waiters.take_due(25), None);
-        assert_eq!(waiters.take(tickets[2]), Some(30));
-        assert_eq!(waiters.next_due_ns(), None);
     }
 
     #[test]

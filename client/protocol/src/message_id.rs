@@ -197,7 +197,12 @@ impl HexId {
 /// The sixteen upper-case hex digits of an offset.
 pub(crate) fn hex_of(offset: i64) -> [u8; 16] {
     let mut digits = [0; 16];
-    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(offset.to_be_bytes()) {
+    for (pair, byte) in digits
+        .as_chunks_mut::<2>()
+        .0
+        .iter_mut()
+        .zip(offset.to_be_bytes())
+    {
         *pair = HEX_PAIRS[usize::from(byte)];
     }
     digits

@@ -127,7 +127,11 @@ impl Memory {
     }
 
     fn layout(len: usize) -> Layout {
-        let alignment = if len >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
+        let alignment = if len >= HUGE_PAGE {
+            HUGE_PAGE
+        } else {
+            ALIGNMENT
+        };
         Layout::from_size_align(len, alignment).expect("buffer length overflows an address")
     }
 }

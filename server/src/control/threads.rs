@@ -26,6 +26,8 @@ use crate::link::ShardLink;
 use crate::metrics::Recorder;
 use crate::mux::{Letter, Mux};
 use crate::progress::Progress;
+use crate::routes::Routes;
+use crate::sends::Sends;
 use crate::service::ShardService;
 use crate::shard::{BrokerShard, Random, Scratch, Settings};
 use crate::tables::Tables;
@@ -148,6 +150,8 @@ impl BrokerPlan {
             engine,
             tables: Tables::new(self.seed),
             waiters: Waiters::default(),
+            sends: Sends::default(),
+            routes: Routes::default(),
             home,
             random: Random::new(self.seed),
             unique_ids: UniqueIds::new(ip, process, self.seed as u32),

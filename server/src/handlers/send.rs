@@ -7,15 +7,16 @@
 use std::sync::Arc;
 
 use ringmq_engine::placement::shard_of;
-use ringmq_engine::{PhysicalOffset, Refused};
+use ringmq_engine::{PhysicalOffset, QueueNumber, Refused, Shard};
 use ringmq_protocol::RecordParts;
 use ringmq_protocol::code::response;
 use ringmq_protocol::command::send::{BatchItem, BatchItems, SendRequest};
+use ringmq_protocol::command::send_receipt::Receipt;
 use ringmq_protocol::header::{ExtWriter, version};
 use ringmq_protocol::message_id::OffsetId;
 use ringmq_protocol::properties::{self, NAME_END, PAIR_END, Properties};
 use ringmq_protocol::record::sys_flag;
-use ringmq_ring::Io;
+use ringmq_ring::{Io, Moment};
 
 use crate::broker::groups::GroupCreation;
 use crate::broker::topic_config::TopicFilterType;
@@ -24,9 +25,11 @@ use crate::context::{Context, Handled, Request};
 use crate::handlers::client;
 use crate::home::{Action, Subject};
 use crate::limits;
-use crate::metrics::StoredSend;
+use crate::metrics::{MeterId, StoredSend};
 use crate::reply::{Refusal, ReplyTo};
-use crate::shard::{Places, Scratch, SendWaiter, Settings, SmallText, Waiter};
+use crate::routes::Route;
+use crate::sends::{Places, SendWaiter, SmallText};
+use crate::shard::{BrokerShard, Settings, bound_queue};
 
 /// SEND_MESSAGE, SEND_MESSAGE_V2, SEND_BATCH_MESSAGE.
 pub fn send<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
@@ -43,26 +46,62 @@ fn check_and_append<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> H
             "the request is no send",
         ));
     };
-    check_request(request, message)?;
+    check_fields(request, message)?;
+    let mut routes = std::mem::take(&mut ctx.broker.routes);
+    let known = routes.get(&message.topic);
+    let handled = known.map(|route| send_along(ctx, request, message, route));
+    ctx.broker.routes = routes;
+    match handled {
+        Some(handled) => handled,
+        None => send_to_topic(ctx, request, message),
+    }
+}
+
+/// To a topic that no send went to lately.
+fn send_to_topic<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    message: &SendRequest<'_>,
+) -> Handled {
+    check_name(request, message)?;
     let Some(topic) = ctx.broker.tables.topics.get(&message.topic).cloned() else {
         return create_topic(ctx, request, message);
     };
-    if topic.config.order && !ctx.broker.settings.is_writable {
-        let remark = "the broker does not permit sending to ordered topics";
-        return Err(Refusal::new(response::NO_PERMISSION, remark));
-    }
-    check_queue(&request.to, message, &topic)?;
     if message.topic.starts_with(names::RETRY_PREFIX) {
+        check_place(ctx, request, message, &topic)?;
         return send_to_retry(ctx, request, message, topic);
     }
-    let Some(queue_id) = choose_queue(ctx, request, message, &topic) else {
-        return Ok(());
-    };
-    append(ctx, request, message, &topic, queue_id)
+    let meter = ctx.front.metrics.topic(topic.id, &topic.config.topic_name);
+    let mut route = Route::new(topic, meter);
+    let handled = send_along(ctx, request, message, &mut route);
+    ctx.broker.routes.insert(route);
+    handled
 }
 
-/// What can be judged from the request alone.
-fn check_request(request: &Request<'_>, message: &SendRequest<'_>) -> Handled {
+/// To a topic whose name is known to be in order. Nothing in here changes the tables.
+fn send_along<I: Io>(
+    ctx: &mut Context<'_, I>,
+    request: &Request<'_>,
+    message: &SendRequest<'_>,
+    route: &mut Route,
+) -> Handled {
+    check_place(ctx, request, message, route.topic())?;
+    if let Some((queue_id, number)) = route.queue(message.queue_id) {
+        let target = Target::new(ctx, route.topic(), queue_id, route.meter());
+        let known = Some(number);
+        return append(ctx, request, message, &Target { known, ..target }).map(drop);
+    }
+    let Some(queue_id) = choose_queue(ctx, request, message, route.topic()) else {
+        return Ok(());
+    };
+    let target = Target::new(ctx, route.topic(), queue_id, route.meter());
+    let number = append(ctx, request, message, &target)?;
+    route.bound(queue_id, number);
+    Ok(())
+}
+
+/// What can be judged from the request alone, but for its topic's name.
+fn check_fields(request: &Request<'_>, message: &SendRequest<'_>) -> Handled {
     // Apache's broker of 4.9 stores a message without a body, the one of 5.5 fails on it.
     if request.body.is_empty() && request.to.is_v5() {
         return Err(Refusal::new(
@@ -77,6 +116,10 @@ fn check_request(request: &Request<'_>, message: &SendRequest<'_>) -> Handled {
         let remark = format!("the required field {field} is missing");
         return Err(Refusal::new(response::SYSTEM_ERROR, remark));
     }
+    Ok(())
+}
+
+fn check_name(request: &Request<'_>, message: &SendRequest<'_>) -> Handled {
     names::validate_topic(&message.topic).map_err(|e| Refusal::name(&request.to, &e))?;
     if names::is_forbidden_to_send(&message.topic) {
         let remark = format!("Sending message to topic[{}] is forbidden.", message.topic);
@@ -85,15 +128,25 @@ fn check_request(request: &Request<'_>, message: &SendRequest<'_>) -> Handled {
     Ok(())
 }
 
-fn check_queue(to: &ReplyTo, message: &SendRequest<'_>, topic: &Topic) -> Handled {
+/// Whether the topic takes this message in the queue that it names.
+fn check_place<I: Io>(
+    ctx: &Context<'_, I>,
+    request: &Request<'_>,
+    message: &SendRequest<'_>,
+    topic: &Topic,
+) -> Handled {
+    if topic.config.order && !ctx.broker.settings.is_writable {
+        let remark = "the broker does not permit sending to ordered topics";
+        return Err(Refusal::new(response::NO_PERMISSION, remark));
+    }
     if i64::from(message.queue_id) < i64::from(topic.config.queues()) {
         return Ok(());
     }
     let remark = format!(
         "request queueId[{}] is illegal, {} Producer: {}",
-        message.queue_id, topic.config, to.origin.peer
+        message.queue_id, topic.config, request.to.origin.peer
     );
-    Err(Refusal::parameter(to, remark))
+    Err(Refusal::parameter(&request.to, remark))
 }
 
 /// A topic that does not exist yet: at home it is created if the request may, and the request is
@@ -192,7 +245,9 @@ fn send_to_retry<I: Io>(
     };
     match queue_id {
         Some(queue_id) if ctx.owns(&topic.config.topic_name, queue_id, request) => {
-            append(ctx, request, message, &topic, queue_id)
+            let meter = ctx.front.metrics.topic(topic.id, &topic.config.topic_name);
+            let target = Target::new(ctx, &topic, queue_id, meter);
+            append(ctx, request, message, &target).map(drop)
         }
         _ => Ok(()),
     }
@@ -237,33 +292,78 @@ fn create_internal_topic<I: Io>(
     }
 }
 
-/// First stage: the record or batch gets its place; whoever waits for it is noted.
+/// First stage: the record or batch gets its place; whoever waits for it is noted. Returns the queue.
 fn append<I: Io>(
     ctx: &mut Context<'_, I>,
     request: &Request<'_>,
     message: &SendRequest<'_>,
-    topic: &Topic,
-    queue_id: u32,
-) -> Handled {
-    let mut scratch = std::mem::take(&mut ctx.broker.scratch);
-    let appended = if message.batch {
-        append_batch(ctx, request, message, topic, queue_id, &mut scratch)
+    target: &Target<'_>,
+) -> Result<QueueNumber, Refusal> {
+    let queue = if message.batch {
+        append_batch(ctx.broker, request, message, target)?
     } else {
-        append_single(ctx, request, message, topic, queue_id, &mut scratch)
+        append_single(ctx.broker, request, message, target)?
     };
-    ctx.broker.scratch = scratch;
-    appended
+    let received_ns = request.to.origin.received_ns;
+    ctx.front
+        .metrics
+        .appended(received_ns, target.now.monotonic_ns);
+    Ok(queue)
+}
+
+/// Where and when a send is appended.
+struct Target<'a> {
+    topic: &'a Topic,
+    queue_id: u32,
+    /// The queue's number, if it was looked up before.
+    known: Option<QueueNumber>,
+    meter: MeterId,
+    now: Moment,
+    /// How long it is waited for.
+    wait_ns: u64,
+}
+
+impl<'a> Target<'a> {
+    fn new<I: Io>(ctx: &Context<'_, I>, topic: &'a Topic, queue_id: u32, meter: MeterId) -> Self {
+        Self {
+            topic,
+            queue_id,
+            known: None,
+            meter,
+            now: ctx.front.now,
+            wait_ns: ctx.broker.settings.store_timeout_ns,
+        }
+    }
+
+    fn queue<I: Io>(&self, engine: &mut Shard<I>) -> Result<QueueNumber, Refusal> {
+        match self.known {
+            Some(queue) => Ok(queue),
+            None => bound_queue(engine, self.topic, self.queue_id).map_err(Refusal::engine),
+        }
+    }
+
+    fn waiter(&self, to: ReplyTo, queue_offset: u64, places: Places) -> SendWaiter {
+        SendWaiter {
+            to,
+            due_ns: self.now.monotonic_ns + self.wait_ns,
+            queue_id: self.queue_id,
+            queue_offset,
+            places,
+            unique_key: SmallText::default(),
+            bytes: 0,
+            meter: self.meter,
+            appended_ns: self.now.monotonic_ns,
+        }
+    }
 }
 
 fn append_single<I: Io>(
-    ctx: &mut Context<'_, I>,
+    broker: &mut BrokerShard<I>,
     request: &Request<'_>,
     message: &SendRequest<'_>,
-    topic: &Topic,
-    queue_id: u32,
-    scratch: &mut Scratch,
-) -> Handled {
-    let settings = Arc::clone(&ctx.broker.settings);
+    target: &Target<'_>,
+) -> Result<QueueNumber, Refusal> {
+    let (settings, scratch) = (&*broker.settings, &mut broker.scratch);
     scratch.properties.clear();
     message.properties.append_to(&mut scratch.properties);
     let mut marks = Marks::of(&scratch.properties);
@@ -277,7 +377,7 @@ fn append_single<I: Io>(
     let key = match marks.unique_key {
         Some(key) => std::str::from_utf8(key).unwrap_or_default(),
         None => {
-            new_key = ctx.broker.unique_ids.issue(ctx.front.now.wall_ms).to_hex();
+            new_key = broker.unique_ids.issue(target.now.wall_ms).to_hex();
             put_property(&mut scratch.added, properties::UNIQUE_KEY, new_key.as_str());
             new_key.as_str()
         }
@@ -291,38 +391,33 @@ fn append_single<I: Io>(
     let parts = RecordParts {
         body: request.body,
         properties: &pieces,
-        ..parts_of(request, message, topic, queue_id, &settings)
+        ..parts_of(request, message, target, settings)
     };
-    check_size(&settings, &parts)?;
-    let ticket = note(ctx, request, topic, queue_id, key);
-    let queue = ctx.broker.queue(topic, queue_id);
-    let appended = queue.and_then(|queue| ctx.broker.engine.append(queue, &parts, ticket));
-    match appended {
-        Ok(appended) => {
-            let place = Places::One(appended.physical);
-            place_waiter(ctx, ticket, appended.queue_offset, place, appended.len);
-            Ok(())
-        }
-        Err(refused) => {
-            ctx.broker.waiters.take(ticket);
-            Err(Refusal::engine(refused))
-        }
-    }
+    check_size(settings, &parts)?;
+    let queue = target.queue(&mut broker.engine)?;
+    let ticket = broker.sends.next_ticket();
+    let appended = broker.engine.append(queue, &parts, ticket);
+    let appended = appended.map_err(Refusal::engine)?;
+    let place = Places::One(appended.physical);
+    broker.sends.push(SendWaiter {
+        unique_key: SmallText::new(key),
+        bytes: appended.len,
+        ..target.waiter(request.to, appended.queue_offset, place)
+    });
+    Ok(queue)
 }
 
 fn append_batch<I: Io>(
-    ctx: &mut Context<'_, I>,
+    broker: &mut BrokerShard<I>,
     request: &Request<'_>,
     message: &SendRequest<'_>,
-    topic: &Topic,
-    queue_id: u32,
-    scratch: &mut Scratch,
-) -> Handled {
-    let settings = Arc::clone(&ctx.broker.settings);
+    target: &Target<'_>,
+) -> Result<QueueNumber, Refusal> {
+    let (settings, scratch) = (&*broker.settings, &mut broker.scratch);
     scratch.properties.clear();
     message.properties.append_to(&mut scratch.properties);
     check_features(message, &Marks::of(&scratch.properties))?;
-    check_batch(request, message, &settings)?;
+    check_batch(request, message, settings)?;
     let items = batch_items(request.body)?;
     let pieces: Vec<[&[u8]; 1]> = items.iter().map(|item| [item.properties]).collect();
     let mut records = Vec::with_capacity(items.len());
@@ -332,29 +427,22 @@ fn append_batch<I: Io>(
             flag: item.flag,
             body: item.body,
             properties,
-            ..parts_of(request, message, topic, queue_id, &settings)
+            ..parts_of(request, message, target, settings)
         };
-        check_size(&settings, &parts)?;
+        check_size(settings, &parts)?;
         records.push(parts);
     }
-    let bytes = records
-        .iter()
-        .map(|record| record.encoded_len() as u32)
-        .sum();
-    let ticket = note(ctx, request, topic, queue_id, "");
-    let queue = ctx.broker.queue(topic, queue_id);
-    let appended = queue.and_then(|queue| ctx.broker.engine.append_batch(queue, &records, ticket));
-    match appended {
-        Ok(appended) => {
-            let places = Places::Many(appended.physical.into());
-            place_waiter(ctx, ticket, appended.first.queue_offset, places, bytes);
-            Ok(())
-        }
-        Err(refused) => {
-            ctx.broker.waiters.take(ticket);
-            Err(Refusal::engine(refused))
-        }
-    }
+    let queue = target.queue(&mut broker.engine)?;
+    let ticket = broker.sends.next_ticket();
+    let appended = broker.engine.append_batch(queue, &records, ticket);
+    let appended = appended.map_err(Refusal::engine)?;
+    let places = Places::Many(appended.physical.into());
+    let bytes = records.iter().map(|record| record.encoded_len() as u32);
+    broker.sends.push(SendWaiter {
+        bytes: bytes.sum(),
+        ..target.waiter(request.to, appended.first.queue_offset, places)
+    });
+    Ok(queue)
 }
 
 /// What the broker must know of a message's properties, found in one pass; the last of repeated
@@ -483,15 +571,15 @@ fn illegal_size(settings: &Settings) -> Refusal {
 fn parts_of<'a>(
     request: &Request<'a>,
     message: &SendRequest<'_>,
-    topic: &'a Topic,
-    queue_id: u32,
+    target: &Target<'a>,
     settings: &Settings,
 ) -> RecordParts<'a> {
+    let topic = target.topic;
     let many_tags = topic.config.topic_filter_type == TopicFilterType::MultiTag;
     let many_tags = if many_tags { sys_flag::MULTI_TAGS } else { 0 };
     RecordParts {
         topic: &topic.config.topic_name,
-        queue_id: queue_id as i32,
+        queue_id: target.queue_id as i32,
         flag: message.flag,
         sys_flag: message.sys_flag | many_tags,
         born_timestamp: message.born_timestamp,
@@ -504,52 +592,23 @@ fn parts_of<'a>(
     }
 }
 
-/// Notes who waits, before the append whose ticket it needs.
-fn note<I: Io>(
-    ctx: &mut Context<'_, I>,
-    request: &Request<'_>,
-    topic: &Topic,
-    queue_id: u32,
-    unique_key: &str,
-) -> u64 {
-    let meter = ctx.front.metrics.topic(topic.id, &topic.config.topic_name);
-    let ticket = ctx.broker.waiters.insert(Waiter::Send(SendWaiter {
-        to: request.to,
-        queue_id,
-        queue_offset: 0,
-        places: Places::One(PhysicalOffset(0)),
-        unique_key: SmallText::new(unique_key),
-        bytes: 0,
-        meter,
-        appended_ns: ctx.front.now.monotonic_ns,
-    }));
-    let due_ns = ctx.front.now.monotonic_ns + ctx.broker.settings.store_timeout_ns;
-    ctx.broker.waiters.limit(ticket, due_ns);
-    ticket
-}
-
-fn place_waiter<I: Io>(
-    ctx: &mut Context<'_, I>,
-    ticket: u64,
-    offset: u64,
-    places: Places,
-    bytes: u32,
-) {
-    if let Some(Waiter::Send(send)) = ctx.broker.waiters.get_mut(ticket) {
-        send.queue_offset = offset;
-        send.places = places;
-        send.bytes = bytes;
-        let now_ns = ctx.front.now.monotonic_ns;
-        ctx.front
-            .metrics
-            .appended(send.to.origin.received_ns, now_ns);
-    }
-}
-
 /// Second stage: the record is stored.
 pub fn stored<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
     count(ctx, send);
-    answer(ctx, send, response::SUCCESS, None);
+    let Places::One(place) = &send.places else {
+        return answer(ctx, send, response::SUCCESS, None);
+    };
+    let receipt = Receipt {
+        opaque: send.to.opaque,
+        queue_id: send.queue_id,
+        queue_offset: send.queue_offset,
+        physical_offset: place.0 as i64,
+        unique_key: send.unique_key.as_str(),
+    };
+    let receipts = &ctx.broker.settings.receipts;
+    ctx.front.answer(&send.to, |out| {
+        out.receipt(send.to.kind, receipts, &receipt);
+    });
 }
 
 fn count<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
@@ -570,12 +629,10 @@ fn count<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
 }
 
 /// The disk took longer than `syncFlushTimeout`: the record may still become durable.
-pub fn timed_out<I: Io>(ctx: &mut Context<'_, I>, waiter: &Waiter) {
-    if let Waiter::Send(send) = waiter {
-        let remark = "the message is written but not yet known to be on the disk";
-        ctx.front.metrics.refused(response::FLUSH_DISK_TIMEOUT);
-        answer(ctx, send, response::FLUSH_DISK_TIMEOUT, Some(remark));
-    }
+pub fn timed_out<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
+    let remark = "the message is written but not yet known to be on the disk";
+    ctx.front.metrics.refused(response::FLUSH_DISK_TIMEOUT);
+    answer(ctx, send, response::FLUSH_DISK_TIMEOUT, Some(remark));
 }
 
 /// A write failed: the outcome is unknown.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ringmq_engine::{Policy, Shard};
 use ringmq_engine::config::Config;
 use ringmq_engine::control::open::{OpenedShard, StoreChance, open_store};
 use ringmq_engine::control::worker::Worker;
+use ringmq_engine::{Policy, Shard};
 use ringmq_protocol::message_id::UniqueIds;
 use ringmq_ring::uring::UringWaker;
 use ringmq_ring::{BlockingDisk, Io, Mailboxes, TurnLoop, Uring, UringConfig, Wake, block_on};
@@ -27,6 +27,8 @@ use ringmq_server::metrics::{Metrics, Recorder};
 use ringmq_server::mux::Mux;
 use ringmq_server::namesrv::{KvConfig, NameServer, NameServerSettings};
 use ringmq_server::progress::Progress;
+use ringmq_server::routes::Routes;
+use ringmq_server::sends::Sends;
 use ringmq_server::service::ShardService;
 use ringmq_server::shard::{BrokerShard, Random, Scratch, Settings};
 use ringmq_server::tables::Tables;
@@ -176,6 +178,7 @@ pub fn settings(broker: SocketAddr) -> Settings {
     Settings {
         broker_name: "broker-a".into(),
         stored_properties: Settings::stored_properties("DefaultRegion", true, "DefaultCluster"),
+        receipts: Settings::receipts(broker, "DefaultRegion", true),
         store_host: broker,
         message_bytes_max: 4 * 1024 * 1024,
         store_timeout_ns: 5 * limits::SECOND_NS,
@@ -218,6 +221,8 @@ pub fn broker_shard<I: Io>(
         progress: Progress::default(),
         gathers: Gathers::default(),
         calls: Calls::default(),
+        sends: Sends::default(),
+        routes: Routes::default(),
         home,
         random: Random::new(SEED),
         scratch: Scratch::default(),

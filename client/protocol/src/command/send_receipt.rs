@@ -226,7 +226,11 @@ mod tests {
 
     #[test]
     fn a_receipt_is_what_the_general_encoder_writes() {
-        let keys = ["", "C0000202097E00000000063807B40002", "odd \"key\"\n\u{e4}"];
+        let keys = [
+            "",
+            "C0000202097E00000000063807B40002",
+            "odd \"key\"\n\u{e4}",
+        ];
         let numbers = [0, 9, 10, 1_234_567, i64::from(u32::MAX), i64::MAX];
         for host in ["127.0.0.1:10911", "[2001:db8::7]:20911"] {
             let host = host.parse().unwrap();

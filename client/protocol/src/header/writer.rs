@@ -233,7 +233,9 @@ pub(crate) fn put_json_escaped(out: &mut Vec<u8>, text: &str) {
 
 /// Whether no byte needs an escape. It looks at all of them, which vector instructions do at once.
 fn is_all_plain(bytes: &[u8]) -> bool {
-    bytes.iter().fold(true, |plain, byte| plain & is_plain(*byte))
+    bytes
+        .iter()
+        .fold(true, |plain, byte| plain & is_plain(*byte))
 }
 
 /// A printable ASCII character that needs no escape.
