@@ -17,6 +17,7 @@ use crate::limits::{
 };
 use crate::message_id::OffsetId;
 use crate::properties::{self, Properties};
+use crate::tags::tags_code;
 
 /// Magic of a record whose topic length is one byte.
 pub const MAGIC_V1: u32 = 0xDAA3_20A7;
@@ -199,8 +200,31 @@ impl RecordParts<'_> {
         self.topic.len() > TOPIC_BYTES_MAX
     }
 
-    /// Bytes of the property string, with which the record ends.
-    pub fn properties_len(&self) -> usize {
+    /// The tag code of the record, as [`RecordView::tags_code`] finds it there.
+    pub fn tags_code(&self) -> i64 {
+        if !self.are_pieces_whole() {
+            return Properties::new(&self.properties.concat()).tags_code();
+        }
+        let mut newest = self.properties.iter().rev();
+        let tags = newest.find_map(|piece| Properties::new(piece).get(properties::TAGS));
+        tags.map_or(0, tags_code)
+    }
+
+    /// Whether no pair of the property string crosses from one piece to the next.
+    fn are_pieces_whole(&self) -> bool {
+        let pieces = self.properties.iter().filter(|piece| !piece.is_empty());
+        let mut before = None;
+        for piece in pieces {
+            let closed = before.is_none_or(|last| last == properties::PAIR_END);
+            if !closed && piece.first() != Some(&properties::PAIR_END) {
+                return false;
+            }
+            before = piece.last().copied();
+        }
+        true
+    }
+
+    fn properties_len(&self) -> usize {
         self.properties.iter().map(|piece| piece.len()).sum()
     }
 }
@@ -638,6 +662,27 @@ mod tests {
         assert_eq!(len, parts.encoded_len());
         assert_eq!(out.split_off(len), [0xEE; 3]);
         out
+    }
+
+    #[test]
+    fn the_tag_code_of_the_parts_is_that_of_the_record() {
+        let cuts: [&[&[u8]]; 8] = [
+            &[],
+            &[b"TAGS\x01a", b"\x02", b"", b"K\x01v\x02"],
+            &[b"TAGS\x01a\x02", b"K\x01v\x02", b"TAGS\x01b\x02"],
+            &[b"TAGS\x01a", b"b\x02K\x01v"],
+            &[b"TA", b"GS\x01a\x02", b"K\x01v"],
+            &[b"", b"TAGS\x01", b"\x02"],
+            &[b"K\x01v", b"", b"\x02TAGS\x01a"],
+            &[b"K\x01", b"TAGS\x01a\x02"],
+        ];
+        for properties in cuts {
+            let parts = parts("T", properties);
+            let mut record = vec![0; parts.encoded_len()];
+            parts.encode_into(&mut record, Stamp::default());
+            let view = RecordView::parse(&record).unwrap();
+            assert_eq!(parts.tags_code(), view.tags_code(), "{properties:?}");
+        }
     }
 
     #[test]

@@ -184,6 +184,10 @@ impl BlockBuilder {
         self.entries.push(Entry { len, crc, queue });
         self.records_len += self.slot_len;
         self.slot_len = 0;
+        // Records of a kind follow each other: the next one finds its place in the processor's cache.
+        if let Some(buffer) = &self.buffer {
+            buffer.prefetch(HEADER_BYTES + self.records_len, len as usize);
+        }
         Placed {
             within_block,
             len,

@@ -33,6 +33,7 @@ mod entry_at {
 
 const FOOTER_MAGIC: [u8; 8] = *b"RMQTRAIL";
 
+/// One row of the list: four numbers in the order of [`entry_at`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub len: u32,
@@ -43,12 +44,17 @@ pub(super) struct Entry {
 impl Entry {
     /// Seeded with salt and index: an entry is believed alone, whatever happened to its neighbours.
     pub fn check(&self, seed: u32, index: u32) -> u32 {
-        let mut bytes = [0; 16];
-        put_u32(&mut bytes, entry_at::LEN, self.len);
-        put_u32(&mut bytes, entry_at::CRC, self.crc);
-        put_u32(&mut bytes, entry_at::QUEUE, self.queue.0);
-        put_u32(&mut bytes, entry_at::CHECK, index);
-        crc32c::crc32c_append(seed, &bytes)
+        crc32c::crc32c_append(seed, &self.with(index))
+    }
+
+    /// The entry with a number where its checksum belongs.
+    fn with(&self, check: u32) -> [u8; ENTRY_BYTES] {
+        let mut bytes = [0; ENTRY_BYTES];
+        let words = [self.len, self.crc, self.queue.0, check];
+        for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
+        }
+        bytes
     }
 
     pub fn read(bytes: &[u8]) -> (Self, u32) {
@@ -61,10 +67,7 @@ impl Entry {
     }
 
     pub fn write(&self, bytes: &mut [u8], seed: u32, index: u32) {
-        put_u32(bytes, entry_at::LEN, self.len);
-        put_u32(bytes, entry_at::CRC, self.crc);
-        put_u32(bytes, entry_at::QUEUE, self.queue.0);
-        put_u32(bytes, entry_at::CHECK, self.check(seed, index));
+        bytes.copy_from_slice(&self.with(self.check(seed, index)));
     }
 }
 

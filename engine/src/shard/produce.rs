@@ -1,7 +1,6 @@
 //! Appending: room, place, bytes, index entry; the acknowledgement follows the watermark.
 
-use ringmq_protocol::properties::Properties;
-use ringmq_protocol::{RecordParts, Stamp};
+use ringmq_protocol::{RecordParts, RecordView, Stamp};
 use ringmq_ring::{Io, Moment};
 
 use crate::control_record::ControlRecord;
@@ -147,7 +146,7 @@ impl<I: Io> Shard<I> {
         };
         let (queue_offset, shard) = (queue.next, self.index);
         let store_time_ms = self.log.store_ms(self.now);
-        let mut tag_hash = 0;
+        let tag_hash = parts.tags_code();
         let (place, placed) = self.log.push(number, len, store_time_ms, |slot, place| {
             let stamp = Stamp {
                 queue_offset: queue_offset as i64,
@@ -155,9 +154,11 @@ impl<I: Io> Shard<I> {
                 store_timestamp: store_time_ms,
             };
             parts.encode_into(slot, stamp);
-            // Taken from the stored bytes, as a rebuild of the index takes it.
-            let properties = &slot[len - parts.properties_len()..];
-            tag_hash = Properties::new(properties).tags_code();
+            // A rebuild of the index takes it from the stored bytes.
+            debug_assert_eq!(
+                RecordView::parse(slot).map(|record| record.tags_code()),
+                Ok(tag_hash)
+            );
         });
         let segment = self.log.active.segment();
         if queue.slot_segment != Some(segment) {
