@@ -71,6 +71,11 @@ impl ClientError {
         }
     }
 
+    /// Whether a server refused with this code.
+    pub fn has_code(&self, wanted: i32) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == wanted)
+    }
+
     /// Whether a send may be tried again on another queue (`DefaultMQProducer`'s list of codes).
     pub(crate) fn is_worth_another_queue(&self) -> bool {
         match self {

@@ -24,12 +24,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod admin;
+pub mod admin;
 mod call;
 mod client;
 mod config;
 mod connection;
 mod error;
+mod in_parallel;
 mod io_thread;
 mod limits;
 mod message;
@@ -38,11 +39,14 @@ mod pull;
 mod queue;
 mod route;
 
-pub use admin::Admin;
+pub use admin::{Admin, wait};
 pub use client::Client;
 pub use config::ClientConfig;
 pub use error::ClientError;
+pub use in_parallel::in_parallel;
 pub use message::Message;
 pub use producer::{Producer, SendResult};
 pub use pull::{PullBatch, PullConsumer, PullStatus};
 pub use queue::MessageQueue;
+/// The types of requests and answers.
+pub use ringmq_protocol as protocol;

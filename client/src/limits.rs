@@ -20,3 +20,5 @@ pub const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 pub const ROUTE_AGE_MAX: Duration = Duration::from_secs(30);
 /// Routes kept; beyond it all are forgotten and asked for again.
 pub const ROUTES_MAX: usize = 100_000;
+/// Bytes that the compressed body of a message may inflate to.
+pub const INFLATED_BYTES_MAX: usize = FRAME_BYTES_MAX;

@@ -139,7 +139,7 @@ impl Client {
     }
 
     /// Asks one name server after another.
-    async fn ask_for_route(&self, topic: &str) -> Result<TopicRouteData, ClientError> {
+    pub(crate) async fn ask_for_route(&self, topic: &str) -> Result<TopicRouteData, ClientError> {
         let mut last = ClientError::NoRoute(topic.to_owned());
         for server in &self.config().name_servers {
             let request = RouteRequest {
