@@ -1,103 +1,62 @@
-//! The command line. Flags are mqadmin's where it has them.
+//! The command line. Verbs, flags and their meaning are mqadmin's where it has them.
 
-use std::path::PathBuf;
+use clap::{Args, Parser};
 
-use clap::{Args, Parser, Subcommand};
+use crate::verbs::Command;
 
 /// Administers RingMQ and Apache RocketMQ, and looks into RingMQ's data folders.
 #[derive(Parser)]
-#[command(name = "ringmq-admin", version)]
+#[command(
+    name = "ringmq-admin",
+    version,
+    after_help = "Exit codes: 0 done, 1 a server refused, 2 usage, 3 a folder cannot be read, 4 a folder is damaged, 5 a server cannot be reached or did not answer."
+)]
 pub struct Arguments {
-    /// Where the cluster is.
+    /// Options of every verb.
     #[command(flatten)]
-    pub cluster: Cluster,
+    pub global: Global,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// Where the cluster is.
+/// Options of every verb.
 #[derive(Args)]
-pub struct Cluster {
+pub struct Global {
     /// Name servers, `host:port`, several separated by `;`.
     #[arg(
         short = 'n',
         long = "namesrvAddr",
         env = "NAMESRV_ADDR",
         default_value = "127.0.0.1:9876",
-        global = true
+        value_name = "ADDRESSES",
+        global = true,
+        help_heading = "Global options"
     )]
     pub name_servers: String,
-}
-
-/// The commands.
-#[derive(Subcommand)]
-pub enum Command {
-    /// Sends messages and prints where each of them stands.
-    Send(Send),
-    /// Prints messages of a topic from its queues.
-    Consume(Consume),
-    /// Lists the topics.
-    Topics,
-    /// Shows clusters and brokers, and with a topic its queues.
-    Status(Status),
-    /// Shows what a data folder holds. The broker must not be running on it.
-    Inspect(Folder),
-    /// Reads a whole data folder and checks every checksum. The broker must not be running on it.
-    Verify(Folder),
-}
-
-/// Options of `send`.
-#[derive(Args)]
-pub struct Send {
-    /// The topic; it is created where brokers allow it.
-    #[arg(short = 't', long)]
-    pub topic: String,
-    /// The body.
-    #[arg(short = 'p', long = "body", default_value = "hello")]
-    pub body: String,
-    /// The tag.
-    #[arg(short = 'c', long)]
-    pub tags: Option<String>,
-    /// The keys, separated by spaces.
-    #[arg(short = 'k', long)]
-    pub keys: Option<String>,
-    /// How many; from the second on the body gets a number.
-    #[arg(long, default_value_t = 1)]
-    pub count: u32,
-}
-
-/// Options of `consume`.
-#[derive(Args)]
-pub struct Consume {
-    /// The topic.
-    #[arg(short = 't', long)]
-    pub topic: String,
-    /// The group; with it, consuming starts at the committed offsets and commits.
-    #[arg(short = 'g', long)]
-    pub group: Option<String>,
-    /// Tags, joined by `||`.
-    #[arg(short = 'c', long, default_value = "*")]
-    pub tags: String,
-    /// The most messages to print.
-    #[arg(long, default_value_t = 32)]
-    pub count: usize,
-}
-
-/// Options of `status`.
-#[derive(Args)]
-pub struct Status {
-    /// Shows the queues of this topic.
-    #[arg(short = 't', long)]
-    pub topic: Option<String>,
-}
-
-/// A data folder.
-#[derive(Args)]
-pub struct Folder {
-    /// The folder that was given to the broker (`--data`, `storePathRootDir`).
-    pub folder: PathBuf,
-    /// Shows every record.
-    #[arg(long)]
-    pub records: bool,
+    /// Answer with one JSON object, for programs. Times in it are milliseconds since 1970.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Answer again every so many seconds (2 unless given), until interrupted.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
+        global = true,
+        help_heading = "Global options"
+    )]
+    pub watch: Option<u64>,
+    /// How many seconds an answer of a server may take.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u64).range(1..=3600),
+        global = true,
+        help_heading = "Global options"
+    )]
+    pub timeout: u64,
 }

@@ -15,9 +15,9 @@ pub struct NameServers<'a> {
     pub(super) admin: &'a Admin,
 }
 
-impl NameServers<'_> {
+impl<'a> NameServers<'a> {
     /// The addresses that the client was made with.
-    pub fn addresses(&self) -> &[String] {
+    pub fn addresses(&self) -> &'a [String] {
         &self.admin.client.config().name_servers
     }
 

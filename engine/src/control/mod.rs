@@ -1,5 +1,6 @@
 //! The control plane: what prepares, writes, recycles and checks files beside the shards.
 
+#[cfg(not(target_env = "musl"))]
 pub mod glommio_disk;
 pub mod index_files;
 pub mod link;

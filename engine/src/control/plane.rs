@@ -1,17 +1,20 @@
 //! The control plane's thread: it opens the store, and then works for all its shards.
 //!
-//! On a glommio executor where that can be had, else with calls that block: the work is the same.
+//! On a glommio executor where that can be had, else (without its rings, or built for musl, where it
+//! does not build) with calls that block: the work is the same.
 
 use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
+#[cfg(not(target_env = "musl"))]
 use glommio::{LocalExecutorBuilder, Placement};
 use ringmq_ring::blocking::{BlockingDisk, block_on};
 use ringmq_ring::uring::UringWaker;
 use ringmq_ring::{Disk, io::Wake};
 
 use crate::config::Config;
+#[cfg(not(target_env = "musl"))]
 use crate::control::glommio_disk::GlommioDisk;
 use crate::control::open::{OpenedShard, OpenedStore, StoreChance, open_store};
 use crate::control::worker::{IDLE_PAUSE, Stepped, Worker};
@@ -28,8 +31,10 @@ pub(crate) struct Opening {
 
 /// Memory that glommio registers, three times over: small, so that it fits the usual limit on locked
 /// memory. Larger I/O takes ordinary memory.
+#[cfg(not(target_env = "musl"))]
 const IO_MEMORY: usize = 256 << 10;
 /// Operations in flight per ring of glommio's.
+#[cfg(not(target_env = "musl"))]
 const RING_DEPTH: usize = 32;
 /// While the shards' threads start.
 const START_PAUSE: Duration = Duration::from_millis(1);
@@ -41,24 +46,44 @@ pub(crate) fn run(
     opened: &Sender<Result<Opening, Error>>,
     wakers: &Receiver<Vec<UringWaker>>,
 ) {
-    let executor = LocalExecutorBuilder::new(Placement::Unbound)
-        .name("control")
-        .io_memory(IO_MEMORY)
-        .ring_depth(RING_DEPTH)
-        .make();
-    let result = match executor {
-        Ok(executor) => executor.run(with_glommio(config, chance, opened, wakers)),
-        Err(error) => {
-            tracing::info!(%error, "the control plane works with blocking calls");
-            block_on(work(BlockingDisk, config, chance, opened, wakers))
-        }
-    };
-    if let Err(error) = result {
+    if let Err(error) = open_and_work(config, chance, opened, wakers) {
         // Nobody listens any more when the store was opened already.
         let _ = opened.send(Err(error));
     }
 }
 
+#[cfg(not(target_env = "musl"))]
+fn open_and_work(
+    config: &Config,
+    chance: StoreChance,
+    opened: &Sender<Result<Opening, Error>>,
+    wakers: &Receiver<Vec<UringWaker>>,
+) -> Result<(), Error> {
+    let executor = LocalExecutorBuilder::new(Placement::Unbound)
+        .name("control")
+        .io_memory(IO_MEMORY)
+        .ring_depth(RING_DEPTH)
+        .make();
+    match executor {
+        Ok(executor) => executor.run(with_glommio(config, chance, opened, wakers)),
+        Err(error) => {
+            tracing::info!(%error, "the control plane works with blocking calls");
+            block_on(work(BlockingDisk, config, chance, opened, wakers))
+        }
+    }
+}
+
+#[cfg(target_env = "musl")]
+fn open_and_work(
+    config: &Config,
+    chance: StoreChance,
+    opened: &Sender<Result<Opening, Error>>,
+    wakers: &Receiver<Vec<UringWaker>>,
+) -> Result<(), Error> {
+    block_on(work(BlockingDisk, config, chance, opened, wakers))
+}
+
+#[cfg(not(target_env = "musl"))]
 async fn with_glommio(
     config: &Config,
     chance: StoreChance,

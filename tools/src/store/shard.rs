@@ -13,6 +13,8 @@ use ringmq_ring::{Disk, OpenMode};
 
 use super::segment::{Fault, SegmentReport};
 use crate::error::{Result, ToolError};
+use crate::progress_bar::Bar;
+use crate::report::Table;
 
 /// What one shard holds.
 pub struct ShardReport {
@@ -25,7 +27,13 @@ pub struct ShardReport {
 }
 
 /// Reads a shard whole.
-pub fn walk(folder: &Path, store: &Store, shard: ShardIndex, records: bool) -> Result<ShardReport> {
+pub fn walk(
+    folder: &Path,
+    store: &Store,
+    shard: ShardIndex,
+    records: bool,
+    bar: &Bar,
+) -> Result<ShardReport> {
     let files = ShardFolder {
         path: folder.join(format!("shard-{:02}", shard.0)),
         identity: store.identity(shard),
@@ -42,7 +50,9 @@ pub fn walk(folder: &Path, store: &Store, shard: ShardIndex, records: bool) -> R
         .map_err(|e| unreadable(&e))?
         .map(|(_, witness)| witness);
     let mut segments = Vec::new();
-    for number in segment_numbers(&files)? {
+    let numbers = segment_numbers(&files)?;
+    bar.more(numbers.len() as u64 * store.segment_bytes);
+    for number in numbers {
         let path = files.segment(number);
         segments.push(SegmentReport::read(
             &path,
@@ -50,6 +60,7 @@ pub fn walk(folder: &Path, store: &Store, shard: ShardIndex, records: bool) -> R
             &files.identity,
             records,
         )?);
+        bar.advance(store.segment_bytes);
     }
     let witnessed = witness.map_or(LogOffset(0), |witness| witness.durable);
     let in_blocks = segments.iter().map(|segment| segment.durable).max();
@@ -110,44 +121,40 @@ impl ShardReport {
         self.faults().filter(|fault| self.is_damage(fault)).count()
     }
 
-    /// Prints everything.
-    pub fn print(&self) {
-        println!(
-            "shard {}  epoch {}  checkpoints {}  durable {}  {}",
-            self.shard.0,
-            self.epoch,
-            self.checkpoints,
-            self.durable.0,
-            if self.clean {
-                "stopped cleanly"
-            } else {
-                "not stopped cleanly"
-            }
-        );
+    /// Its row, and those of its segments.
+    pub fn add_to(&self, shards: &mut Table, segments: &mut Table) {
+        shards.row([
+            i64::from(self.shard.0).into(),
+            (self.epoch as i64).into(),
+            self.checkpoints.into(),
+            (self.durable.0 as i64).into(),
+            self.clean.into(),
+        ]);
         for segment in &self.segments {
-            println!(
-                "  segment {}  {} blocks  {} records  {} KiB used",
-                segment.number,
-                segment.blocks,
-                segment.records,
-                segment.used >> 10
-            );
+            segments.row([
+                i64::from(self.shard.0).into(),
+                segment.number.to_string().into(),
+                (segment.blocks as i64).into(),
+                (segment.records as i64).into(),
+                ((segment.used >> 10) as i64).into(),
+            ]);
         }
-        self.print_faults();
     }
 
-    /// Prints what is not whole.
-    pub fn print_faults(&self) {
+    /// A row for each block that is not whole.
+    pub fn add_faults(&self, table: &mut Table) {
         for fault in self.faults() {
             let kind = if self.is_damage(fault) {
                 "damaged"
             } else {
                 "torn tail, never acknowledged"
             };
-            println!(
-                "  {kind}: shard {} position {}: {}",
-                self.shard.0, fault.at.0, fault.why
-            );
+            table.row([
+                i64::from(self.shard.0).into(),
+                (fault.at.0 as i64).into(),
+                kind.into(),
+                fault.why.to_string().into(),
+            ]);
         }
     }
 
