@@ -47,6 +47,10 @@ pub const NAME_SERVER_BROKERS_MAX: usize = 16_384;
 pub const NAME_SERVER_TOPICS_MAX: usize = 1_000_000;
 /// Most (topic, broker) pairs in the name server's table.
 pub const NAME_SERVER_QUEUE_DATA_MAX: usize = 4_000_000;
+/// Most static topics (5.x) whose mappings the name server keeps.
+pub const NAME_SERVER_MAPPINGS_MAX: usize = 65_536;
+/// Most changes of a smallest broker id that wait to be told; later ones brokers find out by asking.
+pub const NAME_SERVER_MIN_BROKER_CHANGES_MAX: usize = 1024;
 /// Longest cluster, broker, address or zone name a broker may register, in bytes.
 pub const NAME_SERVER_NAME_BYTES_MAX: usize = 1024;
 /// Most filter servers (a 3.x feature, carried only) one broker may register.
@@ -54,6 +58,8 @@ pub const FILTER_SERVERS_MAX: usize = 64;
 /// Most bytes of keys and values in the name server's KV configuration.
 pub const NAME_SERVER_KV_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Longest answer of an endpoint that says which name servers there are, in bytes.
+pub const ADDRESS_SERVER_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Most name servers a broker registers with.
 pub const NAME_SERVERS_MAX: usize = 64;
 /// Longest answer accepted from a name server, in bytes.

@@ -7,6 +7,7 @@ use crate::broker::{SharedMap, Topic};
 use crate::data_version::DataVersion;
 use crate::desk::{Question, Reply};
 use crate::limits;
+use crate::namesrv::MinBrokerChange;
 
 /// What the control plane tells a shard.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub enum Notice<W> {
     Kv(String),
     /// A client asks for what only the control plane has.
     Ask(Box<Question>),
+    /// The name server's brokers that must be told of a changed smallest id.
+    MinBrokers(Vec<MinBrokerChange>),
     /// [`Command::Stop`] is done.
     Stopped,
     /// A write or flush failed: the process must end with exit code 70.

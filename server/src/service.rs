@@ -435,7 +435,8 @@ impl<I: Io> ShardService<I> {
             overdue.extend(silent.map(|id| (id, CloseReason::Expired)));
         }
         if let Some(names) = &mut self.names {
-            names.expire(now_ns);
+            let silent = names.expire(now_ns).into_iter();
+            overdue.extend(silent.map(|id| (id, CloseReason::Expired)));
         }
         for (id, reason) in overdue.drain(..) {
             self.close(io, id, reason);
@@ -509,7 +510,7 @@ impl<I: Io> ShardService<I> {
             _ => {}
         }
         self.tell_topics();
-        self.tell_kv();
+        self.tell_names();
         self.tell_questions();
     }
 
@@ -561,12 +562,21 @@ impl<I: Io> ShardService<I> {
         }
     }
 
-    fn tell_kv(&mut self) {
+    /// What the name server has for the control plane: a file to write, brokers to tell.
+    fn tell_names(&mut self) {
+        let Some(names) = &mut self.names else {
+            return;
+        };
         if self.link.has_room()
-            && let Some(names) = &mut self.names
             && let Some(file) = names.take_kv()
         {
             self.link.tell(Notice::Kv(file));
+        }
+        if self.link.has_room() {
+            let changes = names.take_min_broker_changes();
+            if !changes.is_empty() {
+                self.link.tell(Notice::MinBrokers(changes));
+            }
         }
     }
 

@@ -9,6 +9,9 @@ use ringmq_engine::{Hours, Policy};
 use super::values::addresses;
 use super::{ConfigError, ConfigFile, Values, apache_keys, keys, machine};
 use crate::broker::system_topics::SystemTopicSettings;
+use crate::control::name_servers::Source;
+use crate::control::registration::Manner;
+use crate::limits::REGISTRATION_TOPICS_MAX;
 
 /// See the module; what each means is in [`keys::BROKER`].
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub struct BrokerConfig {
     pub ha_port: Option<u16>,
     /// `namesrvAddr`: `host:port` each.
     pub name_servers: Vec<String>,
+    /// Where they come from instead, and how often it is asked.
+    pub name_server_source: Option<(Source, Duration)>,
     /// The store.
     pub store: StoreConfig,
     /// `autoCreateTopicEnable`.
@@ -51,8 +56,10 @@ pub struct BrokerConfig {
     pub message_bytes_max: usize,
     /// `syncFlushTimeout`.
     pub store_timeout: Duration,
-    /// `registerNameServerPeriod`.
-    pub register_period: Duration,
+    /// How it registers with them.
+    pub register: Manner,
+    /// `splitRegistrationSize` where registrations are split.
+    pub register_split: usize,
     /// `brokerPermission` has its bit 4.
     pub is_readable: bool,
     /// `brokerPermission` has its bit 2.
@@ -143,7 +150,18 @@ impl BrokerConfig {
             region: values.text("regionId").to_owned(),
             message_bytes_max: values.number("maxMessageSize"),
             store_timeout: Duration::from_millis(values.number("syncFlushTimeout")),
-            register_period: Duration::from_millis(values.number("registerNameServerPeriod")),
+            name_server_source: name_server_source(&values)?,
+            register: Manner {
+                period: Duration::from_millis(values.number("registerNameServerPeriod")),
+                timeout: Duration::from_millis(values.number("registerBrokerTimeoutMills")),
+                asks_first: !values.is("forceRegister"),
+                single_topics: values.is("enableSingleTopicRegister"),
+            },
+            register_split: if values.is("enableSplitRegistration") {
+                values.number("splitRegistrationSize")
+            } else {
+                REGISTRATION_TOPICS_MAX
+            },
             is_readable: permission & 4 != 0,
             is_writable: permission & 2 != 0,
             long_polling: values.is("longPollingEnable"),
@@ -200,6 +218,29 @@ pub fn default_folder(place: Place) -> Result<PathBuf, ConfigError> {
             Ok(home.join("ringmq").join("store"))
         }
     }
+}
+
+/// Name servers that are not simply said. The list that is said wins over an endpoint; without the
+/// endpoint's name nobody is asked, Apache's public default neither.
+fn name_server_source(values: &Values) -> Result<Option<(Source, Duration)>, ConfigError> {
+    let period = |key| Duration::from_millis(values.number(key));
+    let said = values.text("namesrvAddr");
+    if !said.is_empty() {
+        let source = Source::Dns(said.to_owned());
+        let looks_up = values.is("fetchNameSrvAddrByDnsLookup");
+        return Ok(looks_up.then(|| (source, period("updateNameServerAddrPeriod"))));
+    }
+    if !values.is("fetchNamesrvAddrByAddressServer") {
+        return Ok(None);
+    }
+    let key = "rmqAddressServerDomain";
+    let domain = values.text(key).to_owned();
+    if domain.is_empty() {
+        return Err(ConfigError::Unset { key });
+    }
+    let group = values.text("rmqAddressServerSubGroup").to_owned();
+    let source = Source::AddressServer { domain, group };
+    Ok(Some((source, period("fetchNamesrvAddrInterval"))))
 }
 
 fn fill(values: &mut Values, place: Place) -> Result<(), ConfigError> {

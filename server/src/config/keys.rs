@@ -214,6 +214,36 @@ pub const BROKER: &[Key] = &[
         "false",
         "There are no SQL92 filters yet.",
     ),
+    key(
+        "enableSingleTopicRegister",
+        Kind::Bool,
+        "false",
+        "Register changed topics one by one, which name servers of 5.x know.",
+    ),
+    key(
+        "enableSplitRegistration",
+        Kind::Bool,
+        "false",
+        "Register at most splitRegistrationSize topics at once, the rest right after.",
+    ),
+    key(
+        "fetchNameSrvAddrByDnsLookup",
+        Kind::Bool,
+        "false",
+        "namesrvAddr is one name: register with all its addresses.",
+    ),
+    key(
+        "fetchNamesrvAddrByAddressServer",
+        Kind::Bool,
+        "false",
+        "Without namesrvAddr: ask rmqAddressServerDomain for the name servers.",
+    ),
+    key(
+        "fetchNamesrvAddrInterval",
+        Kind::Int(1_000, 86_400_000),
+        "10000",
+        "Milliseconds between two such questions.",
+    ),
     live(important(key(
         "fileReservedTime",
         Kind::Int(1, 87_600),
@@ -229,6 +259,12 @@ pub const BROKER: &[Key] = &[
             "When a send is acknowledged: SYNC_FLUSH survives a power cut, ASYNC_FLUSH the death of the process.",
         )),
         "The default is ASYNC_FLUSH, which acknowledges before the message is on the disk.",
+    ),
+    key(
+        "forceRegister",
+        Kind::Bool,
+        "true",
+        "Register every period; else ask first whether the name server knows the topics.",
     ),
     key(
         "haListenPort",
@@ -292,6 +328,12 @@ pub const BROKER: &[Key] = &[
         "Region that message traces carry.",
     )),
     key(
+        "registerBrokerTimeoutMills",
+        Kind::Int(100, 600_000),
+        "24000",
+        "Milliseconds that one registration may take.",
+    ),
+    key(
         "registerNameServerPeriod",
         Kind::Int(10_000, 60_000),
         "30000",
@@ -339,10 +381,28 @@ pub const BROKER: &[Key] = &[
         "0",
         "Shards of a new store; 0 for half of the cores. An existing store keeps its own.",
     ),
+    key(
+        "rmqAddressServerDomain",
+        Kind::Text,
+        "",
+        "Host, or host:port, of http://HOST:8080/rocketmq/GROUP, which answers with the name servers.",
+    ),
+    key(
+        "rmqAddressServerSubGroup",
+        Kind::Text,
+        "nsaddr",
+        "GROUP in it.",
+    ),
     fixed(
         "slaveReadEnable",
         "false",
         "There are no slaves to read from yet.",
+    ),
+    key(
+        "splitRegistrationSize",
+        Kind::Int(2, 20_000),
+        "800",
+        "Topics of one registration when it is split.",
     ),
     unlike_apache(
         important(key(
@@ -375,6 +435,12 @@ pub const BROKER: &[Key] = &[
         "Create the topic for message traces.",
     ),
     key(
+        "updateNameServerAddrPeriod",
+        Kind::Int(1_000, 86_400_000),
+        "120000",
+        "Milliseconds between two lookups of the name in namesrvAddr.",
+    ),
+    key(
         "useServerSideResetOffset",
         Kind::Bool,
         "true",
@@ -390,6 +456,12 @@ pub const NAME_SERVER: &[Key] = &[
         Kind::Ip,
         "0.0.0.0",
         "Address to listen on.",
+    )),
+    live(key(
+        "deleteTopicWithBrokerRegistration",
+        Kind::Bool,
+        "false",
+        "Remove a broker's topics that its registration does not name; its brokers need enableSingleTopicRegister.",
     )),
     live(key(
         "enableAllTopicList",
@@ -416,6 +488,18 @@ pub const NAME_SERVER: &[Key] = &[
         "Port for brokers and clients. 0 takes any.",
     )),
     live(key(
+        "needWaitForService",
+        Kind::Bool,
+        "false",
+        "Answer no routes for waitSecondsForService after the start.",
+    )),
+    live(key(
+        "notifyMinBrokerIdChanged",
+        Kind::Bool,
+        "false",
+        "Tell brokers when the smallest id under their name changes.",
+    )),
+    live(key(
         "orderMessageEnable",
         Kind::Bool,
         "false",
@@ -426,6 +510,30 @@ pub const NAME_SERVER: &[Key] = &[
         Kind::Bool,
         "true",
         "Tell brokers the order configuration when they register.",
+    )),
+    live(key(
+        "ringmq.brokerExpiredMillis",
+        Kind::Int(1_000, 86_400_000),
+        "120000",
+        "Milliseconds of silence after which a broker that does not say otherwise is dropped.",
+    )),
+    live(key(
+        "scanNotActiveBrokerInterval",
+        Kind::Int(100, 600_000),
+        "5000",
+        "Milliseconds between two looks for silent brokers.",
+    )),
+    live(key(
+        "supportActingMaster",
+        Kind::Bool,
+        "false",
+        "Show a slave in the place of a missing master, where its brokers allow it.",
+    )),
+    live(key(
+        "waitSecondsForService",
+        Kind::Int(0, 86_400),
+        "45",
+        "See needWaitForService.",
     )),
 ];
 

@@ -50,6 +50,12 @@ impl NameServerConfig {
                 return_order_topic_config: values.is("returnOrderTopicConfigToBroker"),
                 all_topic_list: values.is("enableAllTopicList"),
                 topic_list: values.is("enableTopicList"),
+                acting_masters: values.is("supportActingMaster"),
+                tells_min_broker: values.is("notifyMinBrokerIdChanged"),
+                wait_for_service_ms: wait_for_service_ms(&values),
+                removes_missing_topics: values.is("deleteTopicWithBrokerRegistration"),
+                liveness_ms: values.number("ringmq.brokerExpiredMillis"),
+                scan_interval_ms: values.number("scanNotActiveBrokerInterval"),
                 properties: values.to_properties(false),
             },
             values,
@@ -61,6 +67,13 @@ impl NameServerConfig {
     pub fn bind(&self) -> SocketAddr {
         SocketAddr::new(self.bind_address, self.port)
     }
+}
+
+fn wait_for_service_ms(values: &Values) -> u64 {
+    if !values.is("needWaitForService") {
+        return 0;
+    }
+    values.number::<u64>("waitSecondsForService") * 1000
 }
 
 #[cfg(test)]

@@ -193,7 +193,8 @@ pub fn addresses(list: &str) -> impl Iterator<Item = &str> {
         .filter(|item| !item.is_empty())
 }
 
-fn is_address(text: &str) -> bool {
+/// Whether a text is `host:port`.
+pub fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };

@@ -7,6 +7,8 @@ mod kv_file;
 pub mod listen;
 mod live;
 pub mod log;
+mod min_brokers;
+pub mod name_servers;
 pub mod registration;
 mod remoting;
 pub mod start;

@@ -3,7 +3,7 @@
 //! being asynchronous.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use ringmq_protocol::frame::{self, HeaderKind, Split};
@@ -36,6 +36,21 @@ pub enum CallError {
     },
 }
 
+/// What a name server answered with success.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// Header fields.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Reply {
+    /// A header field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let found = self.fields.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Connection {
@@ -46,10 +61,15 @@ pub struct Connection {
 impl Connection {
     /// Connects to `host:port`, trying all its addresses in order.
     pub fn open(address: &str) -> Result<Self, CallError> {
+        Self::open_within(address, CONNECT_TIMEOUT)
+    }
+
+    /// As [`Connection::open`], waiting this long for each address.
+    pub fn open_within(address: &str, timeout: Duration) -> Result<Self, CallError> {
         let addresses = address.to_socket_addrs().map_err(CallError::Lookup)?;
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in addresses {
-            match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+            match TcpStream::connect_timeout(&address, timeout) {
                 Ok(stream) => return Self::over(stream).map_err(CallError::Io),
                 Err(error) => last = error,
             }
@@ -69,16 +89,51 @@ impl Connection {
         body: &[u8],
         timeout: Duration,
         fields: impl FnOnce(&mut ExtWriter<'_>),
+    ) -> Result<Reply, CallError> {
+        self.opaque = self.opaque.wrapping_add(1);
+        self.write(&Head::request(code, self.opaque), body, timeout, fields)?;
+        self.stream.set_read_timeout(Some(timeout))?;
+        self.answer()
+    }
+
+    /// Sends a request that is not answered.
+    pub fn tell(
+        &mut self,
+        code: i32,
+        timeout: Duration,
+        fields: impl FnOnce(&mut ExtWriter<'_>),
     ) -> Result<(), CallError> {
         self.opaque = self.opaque.wrapping_add(1);
+        self.write(&Head::oneway(code, self.opaque), b"", timeout, fields)
+    }
+
+    fn write(
+        &mut self,
+        head: &Head<'_>,
+        body: &[u8],
+        timeout: Duration,
+        fields: impl FnOnce(&mut ExtWriter<'_>),
+    ) -> Result<(), CallError> {
         let mut out = Vec::new();
-        Head::request(code, self.opaque)
-            .encode_frame(HeaderKind::Json, &mut out, body, fields)
+        head.encode_frame(HeaderKind::Json, &mut out, body, fields)
             .map_err(|_| CallError::Protocol)?;
         self.stream.set_write_timeout(Some(timeout))?;
-        self.stream.set_read_timeout(Some(timeout))?;
         self.stream.write_all(&out)?;
-        self.answer()
+        Ok(())
+    }
+
+    /// Whether the name it was made for has an address, and this connection's is not among them any
+    /// more. A name that cannot be looked up now has not moved.
+    pub fn has_moved(&self, address: &str) -> bool {
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+            return false;
+        }
+        let (Ok(peer), Ok(found)) = (self.stream.peer_addr(), address.to_socket_addrs()) else {
+            return false;
+        };
+        let mut found = found.peekable();
+        found.peek().is_some() && !found.any(|address| address == peer)
     }
 
     /// Whether the peer has closed the connection, without waiting.
@@ -98,7 +153,7 @@ impl Connection {
         }
     }
 
-    fn answer(&mut self) -> Result<(), CallError> {
+    fn answer(&mut self) -> Result<Reply, CallError> {
         loop {
             let bytes = self.frame()?;
             let split = frame::split(&bytes, NAME_SERVER_ANSWER_BYTES_MAX);
@@ -112,7 +167,13 @@ impl Connection {
                 continue;
             }
             if header.code == 0 {
-                return Ok(());
+                let fields = header
+                    .ext
+                    .iter()
+                    .map(|(key, value)| (key.to_cow().into_owned(), value.to_cow().into_owned()));
+                return Ok(Reply {
+                    fields: fields.collect(),
+                });
             }
             let remark = header.remark.map(|text| text.to_cow().into_owned());
             return Err(CallError::Refused {

@@ -17,6 +17,7 @@ use super::desk::Desk;
 use super::kv_file;
 use super::listen::listen;
 use super::live::LiveSettings;
+use super::name_servers::Finder;
 use super::registration::{Identity, Registrar};
 use super::store;
 use super::supervisor::{Ended, Supervisor};
@@ -129,7 +130,8 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     }
     if let (Some(broker), Some(broker_ports)) = (&config.broker, &ports.broker) {
         let registrar = registrar(broker, broker_ports, ports.name_server_address())?;
-        supervisor.register(registrar, FIRST_REGISTRATION);
+        let split = broker.register_split;
+        supervisor.register(registrar, split, FIRST_REGISTRATION);
     }
     let (stop, stop_orders) = flume::bounded(1);
     let (tell_ended, ended) = flume::bounded(1);
@@ -327,9 +329,19 @@ fn registrar(
         address: ports.advertised,
         ha_address: ports.ha_advertised,
     };
-    let mut name_servers = config.name_servers.clone();
-    name_servers.extend(own_name_server.map(|address| reachable(address).to_string()));
-    Registrar::start(&identity, &name_servers, config.register_period).map_err(StartError::Thread)
+    let own = own_name_server.map(|address| reachable(address).to_string());
+    let mut registrar =
+        Registrar::new(identity, config.register, own).map_err(StartError::Thread)?;
+    match &config.name_server_source {
+        Some((source, period)) => {
+            let finder = Finder::start(source.clone(), *period).map_err(StartError::Thread)?;
+            registrar.follow(finder);
+        }
+        None => registrar
+            .set_servers(&config.name_servers)
+            .map_err(StartError::Thread)?,
+    }
+    Ok(registrar)
 }
 
 /// An address to connect to for one that was listened on.

@@ -10,13 +10,15 @@ use ringmq_ring::Wake;
 use ringmq_ring::uring::UringWaker;
 
 use super::desk::Desk;
-use super::registration::{Bodies, Registrar};
+use super::min_brokers::MinBrokers;
+use super::registration::{Registrar, State};
 use super::threads::Threads;
 use super::{kv_file, log};
 use crate::broker::{SharedMap, Topic};
 use crate::data_version::DataVersion;
 use crate::desk::Reply;
 use crate::error::{StartError, exit_code};
+use crate::limits::REGISTRATION_TOPICS_MAX;
 use crate::link::{Command, ControlLink, Notice};
 
 /// How often the shards are listened to while one is waited for.
@@ -89,11 +91,13 @@ pub(super) struct Supervisor {
     shards: Vec<ShardLine>,
     threads: Threads,
     registrar: Option<Registrar>,
+    /// Most topics of one registration.
+    register_split: usize,
+    /// Tells brokers what the name server in this process has for them.
+    min_brokers: MinBrokers,
     /// The newest topics that name servers have not been told of.
     topics: Option<(SharedMap<Topic>, DataVersion)>,
     is_ready: bool,
-    /// Not before this time are the topics told again: telling takes longer the more there are.
-    tell_not_before: Instant,
     failures: Receiver<StartError>,
     /// Where the name server's KV configuration is kept, if it is.
     kv_path: Option<PathBuf>,
@@ -120,9 +124,10 @@ impl Supervisor {
             shards: links.into_iter().map(ShardLine::new).collect(),
             threads,
             registrar: None,
+            register_split: REGISTRATION_TOPICS_MAX,
+            min_brokers: MinBrokers::default(),
             topics: None,
             is_ready: false,
-            tell_not_before: Instant::now(),
             failures,
             kv_path,
             desk,
@@ -130,10 +135,11 @@ impl Supervisor {
     }
 
     /// Registers the topics as they are, waits for the first answers, and keeps them informed.
-    pub fn register(&mut self, registrar: Registrar, timeout: Duration) {
+    pub fn register(&mut self, registrar: Registrar, split: usize, timeout: Duration) {
         self.registrar = Some(registrar);
+        self.register_split = split;
         self.tell_topics();
-        if let Some(registrar) = &self.registrar {
+        if let Some(registrar) = &mut self.registrar {
             registrar.wait_first_round(timeout);
         }
     }
@@ -173,17 +179,14 @@ impl Supervisor {
         let _ = ended.send(outcome);
     }
 
-    /// Registers the newest topics, if there are newer ones.
+    /// Registers the newest topics, if there are newer ones; follows the list of name servers.
     fn tell_topics(&mut self) {
-        let began = Instant::now();
-        if began < self.tell_not_before {
+        let Some(registrar) = &mut self.registrar else {
             return;
-        }
-        if let Some(registrar) = &self.registrar
-            && let Some((topics, version)) = self.topics.take()
-        {
-            registrar.register(Bodies::new(&topics, version));
-            self.tell_not_before = Instant::now() + began.elapsed() * 10;
+        };
+        registrar.poll();
+        if let Some((topics, version)) = self.topics.take() {
+            registrar.register(State::new(topics, version, self.register_split));
         }
     }
 
@@ -205,6 +208,7 @@ impl Supervisor {
                     Notice::Topics(topics, version) => self.topics = Some((topics, version)),
                     Notice::Kv(file) => kv = Some(file),
                     Notice::Ask(question) => questions.push((index, question)),
+                    Notice::MinBrokers(changes) => self.min_brokers.tell(changes),
                     Notice::Stopped => shard.is_stopped = true,
                     Notice::Failed => look = Look::Failed,
                 }

@@ -10,8 +10,7 @@ use crate::context::Request;
 use crate::desk::{Ask, WholeReply};
 use crate::front::{Front, HOME};
 use crate::limits;
-use crate::namesrv::routing_table::SCAN_INTERVAL_MS;
-use crate::namesrv::{self, Answer, NameServer, NameServerSettings};
+use crate::namesrv::{self, Answer, MinBrokerChange, NameServer, NameServerSettings};
 
 /// A name server with its timer.
 #[derive(Debug)]
@@ -53,20 +52,32 @@ impl NameService {
         let gone = self
             .server
             .connection_closed(ChannelId(connection.to_u64()));
-        for broker in gone {
+        for gone in gone {
+            let broker = gone.broker;
             tracing::info!(address = %broker.address, cluster = %broker.cluster, "broker gone with its connection");
         }
     }
 
-    /// Drops silent brokers, when it is time.
-    pub fn expire(&mut self, now_ns: u64) {
+    /// Drops silent brokers, when it is time; their connections must be closed, so that those that
+    /// live after all register anew.
+    pub fn expire(&mut self, now_ns: u64) -> Vec<ConnectionId> {
         if now_ns < self.expire_due_ns {
-            return;
+            return Vec::new();
         }
-        self.expire_due_ns = now_ns + SCAN_INTERVAL_MS * limits::MILLISECOND_NS;
-        for broker in self.server.expire(now_ns / limits::MILLISECOND_NS) {
+        self.expire_due_ns = now_ns + self.server.scan_interval_ms() * limits::MILLISECOND_NS;
+        let gone = self.server.expire(now_ns / limits::MILLISECOND_NS);
+        for broker in gone.iter().map(|gone| &gone.broker) {
             tracing::warn!(address = %broker.address, cluster = %broker.cluster, "broker dropped: it was silent for too long");
         }
+        let connections = gone
+            .iter()
+            .map(|gone| ConnectionId::from_u64(gone.connection.0));
+        connections.collect()
+    }
+
+    /// What brokers must be told of since the last call.
+    pub fn take_min_broker_changes(&mut self) -> Vec<MinBrokerChange> {
+        self.server.take_min_broker_changes()
     }
 
     /// When [`NameService::expire`] has something to do.

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::routing_table::{BrokerData, QueueData, Route, RoutingTable};
+use super::topic_mapping::TopicMapping;
 
 /// How maps with numeric keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,17 @@ pub fn route(route: &Route<'_>, order_topic_conf: Option<&str>, form: Form) -> V
     list(&mut out, route.queues.iter(), |out, (name, data)| {
         queue_data(out, name, data);
     });
-    out.push_str("]}");
+    out.push(']');
+    if let Some(mappings) = route.mappings {
+        out.push_str(",\"topicQueueMappingByBroker\":{");
+        list(&mut out, mappings.iter(), |out, (name, mapping)| {
+            text(out, name);
+            out.push(':');
+            topic_mapping(out, mapping, form);
+        });
+        out.push('}');
+    }
+    out.push('}');
     out.into_bytes()
 }
 
@@ -141,6 +152,30 @@ fn queue_data(out: &mut String, name: &str, data: &QueueData) {
         ",\"perm\":{},\"readQueueNums\":{},\"topicSysFlag\":{},\"writeQueueNums\":{}}}",
         data.perm.0, data.read_queue_nums, data.topic_sys_flag, data.write_queue_nums
     );
+}
+
+fn topic_mapping(out: &mut String, mapping: &TopicMapping, form: Form) {
+    out.push_str("{\"bname\":");
+    text(out, &mapping.broker_name);
+    out.push_str(",\"currIdMap\":{");
+    list(out, mapping.curr_id_map.iter(), |out, (logical, id)| {
+        let _ = match form {
+            Form::Strict => write!(out, "\"{logical}\":{id}"),
+            Form::Legacy => write!(out, "{logical}:{id}"),
+        };
+    });
+    let _ = write!(
+        out,
+        "}},\"dirty\":{},\"epoch\":{}",
+        mapping.dirty, mapping.epoch
+    );
+    for (member, value) in [("scope", &mapping.scope), ("topic", &mapping.topic)] {
+        if let Some(value) = value {
+            let _ = write!(out, ",\"{member}\":");
+            text(out, value);
+        }
+    }
+    let _ = write!(out, ",\"totalQueues\":{}}}", mapping.total_queues);
 }
 
 /// Writes items with commas between them.

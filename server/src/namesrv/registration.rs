@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::relaxed_json::quote_numeric_keys;
 use super::routing_table::{BrokerKey, QueueData};
+use super::topic_mapping::TopicMapping;
 use crate::broker::{Permission, TopicConfig, names};
 use crate::data_version::DataVersion;
 use crate::limits::{
@@ -44,6 +45,8 @@ pub struct Registration {
     pub data_version: DataVersion,
     /// Its topics by name.
     pub topics: BTreeMap<String, QueueData>,
+    /// Its part of static topics (5.x), by topic.
+    pub mappings: BTreeMap<String, TopicMapping>,
     /// A 3.x feature: carried.
     pub filter_servers: Vec<String>,
 }
@@ -125,11 +128,13 @@ impl Registration {
         for (name, config) in wrapper.topic_config_table.unwrap_or_default() {
             self.topics.insert(name, QueueData::of(&config));
         }
+        self.mappings = wrapper.topic_queue_mapping_info_map.unwrap_or_default();
         Ok(())
     }
 
     /// The inflated layout: length and DataVersion JSON; topic count; per topic length and text;
-    /// length and filter server JSON. What follows (5.x topic mappings) is not needed.
+    /// length and filter server JSON; from 5.x also the number of topic mappings and each one's length
+    /// and JSON.
     fn read_compressed(&mut self, bytes: &[u8]) -> Result<(), RegistrationError> {
         let mut reader = Reader { bytes };
         self.data_version = parse_json(reader.block()?)?;
@@ -143,6 +148,18 @@ impl Registration {
             self.topics.insert(name.to_owned(), data);
         }
         self.filter_servers = parse_json(reader.block()?)?;
+        if reader.bytes.is_empty() {
+            return Ok(());
+        }
+        let count = reader.int()?;
+        if count > reader.bytes.len() / size_of::<u32>() {
+            return Err(malformed("it announces more mappings than it has bytes"));
+        }
+        for _ in 0..count {
+            let mapping: TopicMapping = parse_json(reader.block()?)?;
+            let topic = mapping.topic.clone().unwrap_or_default();
+            self.mappings.insert(topic, mapping);
+        }
         Ok(())
     }
 
@@ -155,8 +172,12 @@ impl Registration {
         if self.filter_servers.iter().any(is_long) {
             return Err(malformed("a name in it is too long"));
         }
+        if !self.mappings.values().all(TopicMapping::is_acceptable) {
+            return Err(malformed("a topic mapping in it is too large"));
+        }
         let is_bad = |name: &&String| names::validate_topic(name).is_err();
-        if let Some(bad) = self.topics.keys().find(is_bad) {
+        let mut all = self.topics.keys().chain(self.mappings.keys());
+        if let Some(bad) = all.find(is_bad) {
             let bad: String = bad.chars().take(100).collect();
             return Err(malformed(&format!("topic name {bad} is not allowed")));
         }
@@ -180,6 +201,8 @@ struct Wrapper {
     data_version: Option<DataVersion>,
     #[serde(default)]
     topic_config_table: Option<BTreeMap<String, TopicConfig>>,
+    #[serde(default)]
+    topic_queue_mapping_info_map: Option<BTreeMap<String, TopicMapping>>,
 }
 
 /// JSON, or fastjson's variant of it.

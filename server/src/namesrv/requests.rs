@@ -6,13 +6,20 @@ use serde::de::DeserializeOwned;
 
 use super::bodies::{self, Form};
 use super::kv_config::KvConfig;
+use super::min_broker::MinBrokerChange;
 use super::registration::{Fields, Registration, RegistrationError, parse_json};
-use super::routing_table::{BrokerKey, QueueData, RoutingTable};
+use super::routing_table::{
+    BrokerKey, Gone, LIVENESS_MS, QueueData, RegisterRules, RoutingTable, SCAN_INTERVAL_MS,
+};
 use crate::broker::{ConnectionId, Permission, names};
 use crate::data_version::DataVersion;
 
 /// Clients from this version on read routes as JSON (V4_9_4).
 const VERSION_WITH_STRICT_JSON: i32 = 401;
+
+/// Brokers with slaves that may act for the master ask for this topic of their own to learn of each
+/// other: they must see who really is there.
+const MEMBER_SYNC_PREFIX: &str = "rmq_sys_SYNC_BROKER_MEMBER_";
 
 const SYSTEM_ERROR: i32 = 1;
 const NOT_SUPPORTED: i32 = 3;
@@ -55,8 +62,20 @@ pub struct NameServerSettings {
     pub return_order_topic_config: bool,
     /// `enableAllTopicList`: 206 is answered.
     pub all_topic_list: bool,
-    /// `enableTopicList`: 224, 304 and 311 to 313 are answered.
+    /// `enableTopicList`: 224 and 311 to 313 are answered.
     pub topic_list: bool,
+    /// `supportActingMaster`: routes show a slave in the place of a missing master.
+    pub acting_masters: bool,
+    /// `notifyMinBrokerIdChanged`: brokers are told when the smallest id under their name changes.
+    pub tells_min_broker: bool,
+    /// `needWaitForService` and `waitSecondsForService`: no routes for so long after the start.
+    pub wait_for_service_ms: u64,
+    /// `deleteTopicWithBrokerRegistration`: topics that a registration does not name are removed.
+    pub removes_missing_topics: bool,
+    /// `ringmq.brokerExpiredMillis`: brokers that do not say otherwise are dropped after this silence.
+    pub liveness_ms: u64,
+    /// `scanNotActiveBrokerInterval`: how often that is looked at.
+    pub scan_interval_ms: u64,
     /// What 319 shows: lines of `key=value`.
     pub properties: String,
 }
@@ -68,6 +87,12 @@ impl Default for NameServerSettings {
             return_order_topic_config: true,
             all_topic_list: true,
             topic_list: true,
+            acting_masters: false,
+            tells_min_broker: false,
+            wait_for_service_ms: 0,
+            removes_missing_topics: false,
+            liveness_ms: LIVENESS_MS,
+            scan_interval_ms: SCAN_INTERVAL_MS,
             properties: String::new(),
         }
     }
@@ -81,6 +106,8 @@ pub struct NameServer {
     /// The KV configuration.
     pub kv: KvConfig,
     settings: NameServerSettings,
+    /// When it was first asked, or first looked for silent brokers.
+    started_ms: Option<u64>,
 }
 
 impl NameServer {
@@ -90,6 +117,7 @@ impl NameServer {
             table: RoutingTable::new(),
             kv,
             settings,
+            started_ms: None,
         }
     }
 
@@ -100,27 +128,28 @@ impl NameServer {
 
     /// Answers one request. `monotonic_ms` is monotonic time.
     pub fn handle(&mut self, request: &Request<'_>, monotonic_ms: u64) -> Answer {
+        self.started_ms.get_or_insert(monotonic_ms);
         let answer = match request.code {
             100 => self.put_kv(request),
             101 => self.get_kv(request),
             102 => self.delete_kv(request),
             103 => self.register(request, monotonic_ms),
             104 => self.unregister(request),
-            105 => self.route(request),
+            105 => self.route(request, monotonic_ms),
             106 => Ok(Answer::body(bodies::cluster_info(&self.table))),
-            205 => Ok(self.wipe_write_permission(request)),
+            205 => self.wipe_write_permission(request),
             206 => self.all_topics(),
             216 => self.delete_topic(request),
             217 => self.register_topic(request),
             219 => self.kv_namespace(request),
             224 => self.topics_of_cluster(request),
-            304 => self.system_topics(),
+            304 => Ok(self.system_topics()),
             311 => self.topics_by_flag(|flag| flag & 1 != 0),
             312 => self.topics_by_flag(|flag| flag & 2 != 0),
             313 => self.topics_by_flag(|flag| flag & 2 != 0 && flag & 1 == 0),
             319 => Ok(Answer::body(self.settings.properties.clone().into_bytes())),
             322 => self.query_data_version(request, monotonic_ms),
-            327 => Ok(self.add_write_permission(request)),
+            327 => self.add_write_permission(request),
             901 => self.member_group(request),
             904 => self.broker_heartbeat(request, monotonic_ms),
             code => Err(Answer::error(
@@ -132,13 +161,30 @@ impl NameServer {
     }
 
     /// A connection has ended; returns the brokers that went with it.
-    pub fn connection_closed(&mut self, connection: ConnectionId) -> Vec<BrokerKey> {
+    pub fn connection_closed(&mut self, connection: ConnectionId) -> Vec<Gone> {
         self.table.connection_closed(connection)
     }
 
-    /// Drops silent brokers; call every [`super::routing_table::SCAN_INTERVAL_MS`].
-    pub fn expire(&mut self, monotonic_ms: u64) -> Vec<BrokerKey> {
+    /// Drops silent brokers; call it every [`NameServer::scan_interval_ms`]. Their connections are of
+    /// no more use and should be closed.
+    pub fn expire(&mut self, monotonic_ms: u64) -> Vec<Gone> {
+        self.started_ms.get_or_insert(monotonic_ms);
         self.table.expire(monotonic_ms)
+    }
+
+    /// How often silent brokers are looked for.
+    pub fn scan_interval_ms(&self) -> u64 {
+        self.settings.scan_interval_ms
+    }
+
+    /// What brokers must be told of since the last call (905).
+    pub fn take_min_broker_changes(&mut self) -> Vec<MinBrokerChange> {
+        let changes = self.table.take_min_broker_changes();
+        if self.settings.tells_min_broker {
+            changes
+        } else {
+            Vec::new()
+        }
     }
 
     fn put_kv(&mut self, request: &Request<'_>) -> Result<Answer, Answer> {
@@ -185,9 +231,13 @@ impl NameServer {
     fn register(&mut self, request: &Request<'_>, now_ms: u64) -> Result<Answer, Answer> {
         let registration = Registration::parse(request.field, request.version, request.body)
             .map_err(|error| Answer::error(SYSTEM_ERROR, error.to_string()))?;
+        let rules = RegisterRules {
+            liveness_ms: self.settings.liveness_ms,
+            removes_missing_topics: self.settings.removes_missing_topics,
+        };
         let registered = self
             .table
-            .register(&registration, request.connection, now_ms)
+            .register(&registration, &rules, request.connection, now_ms)
             .map_err(|error| Answer::error(SYSTEM_ERROR, error.to_string()))?;
         let mut answer = Answer::default();
         let ha = registered.ha_server_address.map(|a| ("haServerAddr", a));
@@ -208,10 +258,14 @@ impl NameServer {
         Ok(Answer::default())
     }
 
-    fn route(&self, request: &Request<'_>) -> Result<Answer, Answer> {
+    fn route(&self, request: &Request<'_>, now_ms: u64) -> Result<Answer, Answer> {
+        let started_ms = self.started_ms.unwrap_or(now_ms);
+        if now_ms.saturating_sub(started_ms) < self.settings.wait_for_service_ms {
+            return Err(Answer::error(SYSTEM_ERROR, "name server not ready"));
+        }
         let topic = (request.field)("topic");
         let route = topic.as_deref().and_then(|topic| self.table.route(topic));
-        let Some(route) = route else {
+        let Some(mut route) = route else {
             let topic = topic.as_deref().unwrap_or("null");
             return Err(Answer::error(
                 TOPIC_NOT_EXIST,
@@ -220,6 +274,15 @@ impl NameServer {
                 ),
             ));
         };
+        let is_member_sync = topic
+            .as_ref()
+            .is_some_and(|topic| topic.starts_with(MEMBER_SYNC_PREFIX));
+        if self.settings.acting_masters && !is_member_sync {
+            route.show_acting_masters();
+        }
+        if let Some(zone) = request.zone() {
+            route.keep_zone(&zone);
+        }
         let order = topic
             .filter(|_| self.settings.order_message)
             .and_then(|topic| self.kv.get(ORDER_TOPIC_NAMESPACE, &topic));
@@ -239,15 +302,14 @@ impl NameServer {
     }
 
     /// Names of clusters and brokers, and any broker's address.
-    fn system_topics(&self) -> Result<Answer, Answer> {
-        check_enabled(self.settings.topic_list)?;
+    fn system_topics(&self) -> Answer {
         let names = self
             .table
             .clusters()
             .flat_map(|(cluster, names)| [cluster].into_iter().chain(names.iter().map(|n| &**n)));
         let mut addresses = self.table.brokers().flat_map(|(_, data)| &data.addresses);
         let address = addresses.next().map(|(_, address)| address.as_str());
-        Ok(Answer::body(bodies::topic_list(names, address)))
+        Answer::body(bodies::topic_list(names, address))
     }
 
     fn topics_by_flag(&self, test: impl Fn(i32) -> bool) -> Result<Answer, Answer> {
@@ -256,18 +318,18 @@ impl NameServer {
         Ok(Answer::body(bodies::topic_list(topics, None)))
     }
 
-    fn wipe_write_permission(&mut self, request: &Request<'_>) -> Answer {
-        let name = (request.field)("brokerName").unwrap_or_default();
+    fn wipe_write_permission(&mut self, request: &Request<'_>) -> Result<Answer, Answer> {
+        let name = request.required("brokerName")?;
         let change = Permission::without_write;
         let count = self.table.change_permission(&name, change);
-        Answer::field("wipeTopicCount", count.to_string())
+        Ok(Answer::field("wipeTopicCount", count.to_string()))
     }
 
-    fn add_write_permission(&mut self, request: &Request<'_>) -> Answer {
-        let name = (request.field)("brokerName").unwrap_or_default();
+    fn add_write_permission(&mut self, request: &Request<'_>) -> Result<Answer, Answer> {
+        let name = request.required("brokerName")?;
         let change = |_| Permission::READ_WRITE;
         let count = self.table.change_permission(&name, change);
-        Answer::field("addTopicCount", count.to_string())
+        Ok(Answer::field("addTopicCount", count.to_string()))
     }
 
     fn delete_topic(&mut self, request: &Request<'_>) -> Result<Answer, Answer> {
@@ -281,6 +343,9 @@ impl NameServer {
         let topic = request.required("topic")?;
         names::validate_topic(&topic)
             .map_err(|error| Answer::error(SYSTEM_ERROR, error.to_string()))?;
+        if request.body.is_empty() {
+            return Ok(Answer::default());
+        }
         let route: RouteBody = request.json_body()?;
         let items = route.queue_datas.into_iter();
         let queues: Vec<_> = items.map(QueueItem::split).collect();
@@ -292,10 +357,14 @@ impl NameServer {
 
     fn query_data_version(&mut self, request: &Request<'_>, now_ms: u64) -> Result<Answer, Answer> {
         let key = request.broker_key()?;
-        let asked: DataVersion = request.json_body()?;
+        let asked: Option<DataVersion> = match request.body {
+            [] => None,
+            _ => Some(request.json_body()?),
+        };
         let known = self.table.data_version(&key);
         self.table.refresh(&key, now_ms);
-        let mut answer = Answer::field("changed", (known != Some(asked)).to_string());
+        let is_changed = known.is_none() || known != asked;
+        let mut answer = Answer::field("changed", is_changed.to_string());
         let body = known.map(|version| version.to_json().into_bytes());
         answer.body = body.unwrap_or_default();
         Ok(answer)
@@ -330,6 +399,13 @@ impl Request<'_> {
     fn json_body<T: DeserializeOwned>(&self) -> Result<T, Answer> {
         parse_json(self.body)
             .map_err(|error: RegistrationError| Answer::error(SYSTEM_ERROR, error.to_string()))
+    }
+
+    /// The zone a client wants brokers of, when it wants only those (5.x).
+    fn zone(&self) -> Option<String> {
+        let mode = (self.field)("__ZONE_MODE")?;
+        let is_on = mode.eq_ignore_ascii_case("true");
+        (self.field)("__ZONE_NAME").filter(|zone| is_on && !zone.trim().is_empty())
     }
 
     fn route_form(&self) -> Form {
@@ -377,6 +453,7 @@ impl Answer {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RouteBody {
+    #[serde(default)]
     queue_datas: Vec<QueueItem>,
 }
 

@@ -1,16 +1,22 @@
 //! The routing table (`RouteInfoManager.java`, name server page 2.4 and 6): clusters, brokers,
 //! topics, and how long each broker is believed to live.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::min_broker::MinBrokerChange;
 use super::registration::Registration;
+use super::topic_mapping::TopicMapping;
 use crate::broker::{ConnectionId, Permission, TopicConfig};
 use crate::data_version::DataVersion;
-use crate::limits::{NAME_SERVER_BROKERS_MAX, NAME_SERVER_QUEUE_DATA_MAX, NAME_SERVER_TOPICS_MAX};
+use crate::limits::{
+    NAME_SERVER_BROKERS_MAX, NAME_SERVER_MAPPINGS_MAX, NAME_SERVER_MIN_BROKER_CHANGES_MAX,
+    NAME_SERVER_QUEUE_DATA_MAX, NAME_SERVER_TOPICS_MAX,
+};
 
 /// A broker that does not say otherwise is dead after this silence.
 pub const LIVENESS_MS: u64 = 120_000;
-/// How often [`RoutingTable::expire`] is called.
+/// How often [`RoutingTable::expire`] is called, unless an operator says otherwise.
 pub const SCAN_INTERVAL_MS: u64 = 5_000;
 /// The id of a master.
 pub const MASTER_ID: i64 = 0;
@@ -26,6 +32,17 @@ pub struct BrokerData {
     pub enable_acting_master: bool,
     /// 5.x brokers.
     pub zone: Option<String>,
+}
+
+impl BrokerData {
+    /// Whether the master is there.
+    pub fn has_master(&self) -> bool {
+        self.addresses.contains_key(&MASTER_ID)
+    }
+
+    fn min_id(&self) -> Option<i64> {
+        self.addresses.keys().next().copied()
+    }
 }
 
 /// What one broker name offers of a topic.
@@ -82,15 +99,82 @@ pub enum RegisterError {
     Full,
 }
 
+/// What a registration goes by beside what it says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegisterRules {
+    /// A broker that does not say otherwise is dead after this silence.
+    pub liveness_ms: u64,
+    /// A broker's topics that a registration does not name are removed.
+    pub removes_missing_topics: bool,
+}
+
+impl Default for RegisterRules {
+    fn default() -> Self {
+        Self {
+            liveness_ms: LIVENESS_MS,
+            removes_missing_topics: false,
+        }
+    }
+}
+
+/// A broker that is no longer believed to live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Which.
+    pub broker: BrokerKey,
+    /// What it registered through.
+    pub connection: ConnectionId,
+}
+
 /// What it takes to answer a route query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route<'a> {
     /// By broker name.
-    pub brokers: Vec<(&'a str, &'a BrokerData)>,
+    pub brokers: Vec<(&'a str, Cow<'a, BrokerData>)>,
     /// By broker name.
     pub queues: Vec<(&'a str, &'a QueueData)>,
     /// By address.
     pub filter_servers: Vec<(&'a str, &'a [String])>,
+    /// Of a static topic: where its logical queues are, by broker name.
+    pub mappings: Option<&'a BTreeMap<String, TopicMapping>>,
+}
+
+impl Route<'_> {
+    /// Shows the slave with the smallest id as the master of a broker name that has none, where the
+    /// brokers allow it and take no writes (5.x, `supportActingMaster`).
+    pub fn show_acting_masters(&mut self) {
+        for (name, data) in &mut self.brokers {
+            let queue = self.queues.iter().find(|(broker, _)| broker == name);
+            let is_writable = queue.is_none_or(|(_, queue)| queue.perm.is_writable());
+            if !data.enable_acting_master || data.has_master() || is_writable {
+                continue;
+            }
+            let addresses = &mut data.to_mut().addresses;
+            if let Some((_, address)) = addresses.pop_first() {
+                addresses.insert(MASTER_ID, address);
+            }
+        }
+    }
+
+    /// Leaves out brokers of other zones; those without a master stay, so that their messages can
+    /// still be read (`ZoneRouteRPCHook.java`).
+    pub fn keep_zone(&mut self, zone: &str) {
+        let is_near = |data: &BrokerData| {
+            let own = data.zone.as_deref();
+            !data.has_master() || own.is_some_and(|own| own.eq_ignore_ascii_case(zone))
+        };
+        let (near, far): (Vec<_>, Vec<_>) = std::mem::take(&mut self.brokers)
+            .into_iter()
+            .partition(|(_, data)| is_near(data));
+        self.brokers = near;
+        let is_far = |name: &str| far.iter().any(|(removed, _)| *removed == name);
+        self.queues.retain(|(name, _)| !is_far(name));
+        let of_far = |address: &str| {
+            let mut held = far.iter().flat_map(|(_, data)| data.addresses.values());
+            held.any(|held| held == address)
+        };
+        self.filter_servers.retain(|(address, _)| !of_far(address));
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -111,8 +195,12 @@ pub struct RoutingTable {
     brokers: BTreeMap<String, BrokerData>,
     clusters: BTreeMap<String, BTreeSet<String>>,
     live: BTreeMap<BrokerKey, Live>,
+    /// Of static topics (5.x), by topic and broker name.
+    mappings: BTreeMap<String, BTreeMap<String, TopicMapping>>,
     /// Number of (topic, broker name) pairs in `topics`.
     pairs: usize,
+    /// Changes of the smallest id of a broker name that nobody has been told of.
+    min_broker_changes: Vec<MinBrokerChange>,
 }
 
 impl RoutingTable {
@@ -126,6 +214,7 @@ impl RoutingTable {
     pub fn register(
         &mut self,
         registration: &Registration,
+        rules: &RegisterRules,
         connection: ConnectionId,
         now_ms: u64,
     ) -> Result<Registered, RegisterError> {
@@ -141,10 +230,18 @@ impl RoutingTable {
         if !is_known_id && registration.topics.len() == 1 {
             return Err(RegisterError::SingleTopic);
         }
+        let min_id = known.and_then(BrokerData::min_id);
         self.enter_broker(registration);
+        if rules.removes_missing_topics && registration.mappings.is_empty() {
+            self.remove_missing_topics(registration);
+        }
         self.enter_topics(registration, &key, !is_known_id);
         self.live
-            .insert(key, Live::of(registration, connection, now_ms));
+            .insert(key, Live::of(registration, rules, connection, now_ms));
+        if min_id.is_some_and(|min_id| registration.broker_id < min_id) {
+            let ha = Some(registration.ha_server_address.clone());
+            self.note_min_broker(&registration.broker_name, None, ha);
+        }
         Ok(self.master_of(registration))
     }
 
@@ -155,14 +252,19 @@ impl RoutingTable {
     }
 
     /// A connection has ended: the brokers that registered through it are gone at once.
-    pub fn connection_closed(&mut self, connection: ConnectionId) -> Vec<BrokerKey> {
+    pub fn connection_closed(&mut self, connection: ConnectionId) -> Vec<Gone> {
         self.remove_where(|live| live.connection == connection)
     }
 
-    /// Removes brokers that have been silent for longer than they promised; call every
-    /// [`SCAN_INTERVAL_MS`].
-    pub fn expire(&mut self, now_ms: u64) -> Vec<BrokerKey> {
+    /// Removes brokers that have been silent for longer than they promised; call it every few
+    /// seconds.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<Gone> {
         self.remove_where(|live| now_ms.saturating_sub(live.heard_ms) > live.timeout_ms)
+    }
+
+    /// Changes of the smallest broker id under a name since the last call.
+    pub fn take_min_broker_changes(&mut self) -> Vec<MinBrokerChange> {
+        std::mem::take(&mut self.min_broker_changes)
     }
 
     /// A sign of life without topics (904, and 322).
@@ -189,17 +291,18 @@ impl RoutingTable {
             .iter()
             .filter_map(|(name, _)| {
                 let (name, data) = self.brokers.get_key_value(*name)?;
-                Some((name.as_str(), data))
+                Some((name.as_str(), Cow::Borrowed(data)))
             })
             .collect();
         if brokers.is_empty() {
             return None;
         }
-        let filter_servers = self.filter_servers(&brokers);
+        let names = queues.iter().map(|(name, _)| *name);
         Some(Route {
+            filter_servers: self.filter_servers(names),
             brokers,
             queues,
-            filter_servers,
+            mappings: self.mappings.get(topic),
         })
     }
 
@@ -283,7 +386,7 @@ impl RoutingTable {
         }
     }
 
-    /// Enters a topic directly (217), for brokers that are known; the others are passed over.
+    /// Enters a topic directly (217), unless it names a broker that is not known.
     pub fn register_topic(
         &mut self,
         topic: &str,
@@ -292,8 +395,11 @@ impl RoutingTable {
         if self.pairs + queues.len() > NAME_SERVER_QUEUE_DATA_MAX {
             return Err(RegisterError::Full);
         }
-        for (name, data) in queues {
-            if self.brokers.contains_key(name) {
+        if queues
+            .iter()
+            .all(|(name, _)| self.brokers.contains_key(name))
+        {
+            for (name, data) in queues {
                 self.enter_topic(topic, name, *data);
             }
         }
@@ -364,11 +470,7 @@ impl RoutingTable {
     fn enter_topics(&mut self, registration: &Registration, key: &BrokerKey, is_first: bool) {
         let name = &registration.broker_name;
         let is_master = registration.broker_id == MASTER_ID;
-        let data = self.brokers.get(name);
-        let smallest = data.and_then(|data| data.addresses.keys().next());
-        let is_prime_slave = !is_master
-            && registration.enable_acting_master.is_some()
-            && smallest == Some(&registration.broker_id);
+        let is_prime_slave = self.is_prime_slave(registration);
         if !is_master && !is_prime_slave {
             return;
         }
@@ -385,6 +487,46 @@ impl RoutingTable {
                 self.enter_topic(topic, name, data);
             }
         }
+        if is_changed {
+            self.enter_mappings(registration);
+        }
+    }
+
+    fn enter_mappings(&mut self, registration: &Registration) {
+        for (topic, mapping) in &registration.mappings {
+            let is_known = self.mappings.contains_key(topic);
+            if !is_known && self.mappings.len() >= NAME_SERVER_MAPPINGS_MAX {
+                return;
+            }
+            let by_broker = self.mappings.entry(topic.clone()).or_default();
+            if by_broker.len() < NAME_SERVER_BROKERS_MAX {
+                by_broker.insert(mapping.broker_name.clone(), mapping.clone());
+            }
+        }
+    }
+
+    fn remove_missing_topics(&mut self, registration: &Registration) {
+        let is_master = registration.broker_id == MASTER_ID;
+        if !is_master && !self.is_prime_slave(registration) {
+            return;
+        }
+        let name = &registration.broker_name;
+        let mut removed = 0;
+        self.topics.retain(|topic, queues| {
+            if !registration.topics.contains_key(topic) {
+                removed += usize::from(queues.remove(name).is_some());
+            }
+            !queues.is_empty()
+        });
+        self.pairs -= removed;
+    }
+
+    /// The slave with the smallest id of a 5.x broker name without a master.
+    fn is_prime_slave(&self, registration: &Registration) -> bool {
+        let data = self.brokers.get(&registration.broker_name);
+        registration.broker_id != MASTER_ID
+            && registration.enable_acting_master.is_some()
+            && data.and_then(BrokerData::min_id) == Some(registration.broker_id)
     }
 
     fn enter_topic(&mut self, topic: &str, broker_name: &str, data: QueueData) {
@@ -421,10 +563,10 @@ impl RoutingTable {
 
     fn filter_servers<'a>(
         &'a self,
-        brokers: &[(&'a str, &'a BrokerData)],
+        brokers: impl Iterator<Item = &'a str>,
     ) -> Vec<(&'a str, &'a [String])> {
         let mut found = Vec::new();
-        for (_, data) in brokers {
+        for data in brokers.filter_map(|name| self.brokers.get(name)) {
             for address in data.addresses.values() {
                 let key = BrokerKey {
                     cluster: data.cluster.clone(),
@@ -440,17 +582,20 @@ impl RoutingTable {
         found
     }
 
-    fn remove_where(&mut self, is_dead: impl Fn(&Live) -> bool) -> Vec<BrokerKey> {
-        let dead: Vec<(BrokerKey, String)> = self
+    fn remove_where(&mut self, is_dead: impl Fn(&Live) -> bool) -> Vec<Gone> {
+        let dead: Vec<(Gone, String)> = self
             .live
             .iter()
             .filter(|(_, live)| is_dead(live))
-            .map(|(key, live)| (key.clone(), live.broker_name.clone()))
+            .map(|(key, live)| {
+                let (broker, connection) = (key.clone(), live.connection);
+                (Gone { broker, connection }, live.broker_name.clone())
+            })
             .collect();
-        for (key, broker_name) in &dead {
-            self.unregister(key, broker_name);
+        for (gone, broker_name) in &dead {
+            self.unregister(&gone.broker, broker_name);
         }
-        dead.into_iter().map(|(key, _)| key).collect()
+        dead.into_iter().map(|(gone, _)| gone).collect()
     }
 
     /// Drops one address; with the last one the broker name goes from its cluster and its topics.
@@ -458,11 +603,49 @@ impl RoutingTable {
         let Some(data) = self.brokers.get_mut(broker_name) else {
             return;
         };
+        let min_id = data.min_id();
         data.addresses.retain(|_, held| held != address);
         if data.addresses.is_empty() {
             self.remove_broker_name(broker_name);
-        } else if data.enable_acting_master && !data.addresses.contains_key(&MASTER_ID) {
-            self.change_permission(broker_name, Permission::without_write);
+        } else if data.enable_acting_master {
+            let (has_master, is_min_changed) = (data.has_master(), data.min_id() != min_id);
+            if !has_master {
+                self.change_permission(broker_name, Permission::without_write);
+            }
+            if is_min_changed {
+                self.note_min_broker(broker_name, Some(address.to_owned()), None);
+            }
+        }
+    }
+
+    /// Who is told: everybody that is left when one went, all but the new one when one came.
+    fn note_min_broker(
+        &mut self,
+        broker_name: &str,
+        offline_address: Option<String>,
+        ha_address: Option<String>,
+    ) {
+        let Some(data) = self.brokers.get(broker_name) else {
+            return;
+        };
+        let Some((&min_id, min_address)) = data.addresses.first_key_value() else {
+            return;
+        };
+        let tells_all = offline_address.is_some() || data.addresses.len() == 1;
+        let told = data
+            .addresses
+            .iter()
+            .filter(|(id, _)| tells_all || **id != min_id);
+        let change = MinBrokerChange {
+            broker_name: broker_name.to_owned(),
+            min_broker_id: min_id,
+            min_broker_address: min_address.clone(),
+            offline_address,
+            ha_address,
+            told: told.map(|(_, address)| address.clone()).collect(),
+        };
+        if self.min_broker_changes.len() < NAME_SERVER_MIN_BROKER_CHANGES_MAX {
+            self.min_broker_changes.push(change);
         }
     }
 
@@ -478,15 +661,26 @@ impl RoutingTable {
             !queues.is_empty()
         });
         self.pairs -= removed;
+        self.mappings.retain(|_, by_broker| {
+            by_broker.remove(broker_name);
+            !by_broker.is_empty()
+        });
     }
 }
 
 impl Live {
-    fn of(registration: &Registration, connection: ConnectionId, now_ms: u64) -> Self {
+    fn of(
+        registration: &Registration,
+        rules: &RegisterRules,
+        connection: ConnectionId,
+        now_ms: u64,
+    ) -> Self {
         Self {
             broker_name: registration.broker_name.clone(),
             heard_ms: now_ms,
-            timeout_ms: registration.heartbeat_timeout_ms.unwrap_or(LIVENESS_MS),
+            timeout_ms: registration
+                .heartbeat_timeout_ms
+                .unwrap_or(rules.liveness_ms),
             data_version: registration.data_version,
             connection,
             ha_server_address: registration.ha_server_address.clone(),

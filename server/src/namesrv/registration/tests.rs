@@ -159,3 +159,20 @@ fn topic_names_that_no_client_could_use_are_refused() {
     let error = parse(&[], 513, body).unwrap_err().to_string();
     assert!(error.contains("topic name a b is not allowed"), "{error}");
 }
+
+#[test]
+fn a_compressed_body_of_5_x_ends_with_topic_mappings() {
+    let mut inflated = compressed(&["T 4 4 6 SINGLE_TAG"]);
+    inflated.truncate(inflated.len() - 4);
+    inflated.extend_from_slice(&1i32.to_be_bytes());
+    let mapping =
+        br#"{"bname":"broker-x","currIdMap":{0:3},"epoch":5,"topic":"T","totalQueues":1}"#;
+    block(&mut inflated, mapping);
+    let registration = parse(IS_COMPRESSED, 513, &deflate(&inflated)).unwrap();
+    assert_eq!(registration.mappings["T"].curr_id_map[&0], 3);
+    // Senders of 4.x end before them.
+    let mut old = compressed(&["T 4 4 6 SINGLE_TAG"]);
+    old.truncate(old.len() - 4);
+    let registration = parse(IS_COMPRESSED, 407, &deflate(&old)).unwrap();
+    assert!(registration.mappings.is_empty() && registration.topics.len() == 1);
+}

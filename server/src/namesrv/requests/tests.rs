@@ -203,11 +203,15 @@ fn write_permission_is_wiped_and_given_back() {
 #[test]
 fn a_topic_is_registered_directly_and_deleted() {
     let mut server = started();
-    let body = r#"{"brokerDatas":[],"filterServerTable":{},"queueDatas":[{"brokerName":"broker-x","perm":6,"readQueueNums":1,"topicSysFlag":0,"writeQueueNums":1},{"brokerName":"nobody","perm":6,"readQueueNums":1,"writeQueueNums":1}]}"#;
+    let body = r#"{"brokerDatas":[],"filterServerTable":{},"queueDatas":[{"brokerName":"broker-x","perm":6,"readQueueNums":1,"topicSysFlag":0,"writeQueueNums":1}]}"#;
     let topic = [("topic", "TopicRegNs")];
+    let stranger = body.replace("broker-x", "nobody");
+    for body in [stranger.as_str(), "", "{}"] {
+        assert_eq!(ask(&mut server, 217, 513, &topic, body), Answer::default());
+        assert_eq!(ask(&mut server, 105, 513, &topic, "").code, 17);
+    }
     assert_eq!(ask(&mut server, 217, 513, &topic, body), Answer::default());
-    let route = ask(&mut server, 105, 513, &topic, "");
-    assert!(!text(&route).contains("nobody"));
+    assert_eq!(ask(&mut server, 105, 513, &topic, "").code, 0);
     assert_eq!(ask(&mut server, 216, 513, &topic, "").code, 0);
     assert_eq!(ask(&mut server, 105, 513, &topic, "").code, 17);
 }
@@ -255,8 +259,80 @@ fn lists_can_be_turned_off() {
         ..NameServerSettings::default()
     };
     let mut server = NameServer::new(settings, KvConfig::default());
-    for code in [206, 224, 304, 311] {
+    for code in [206, 224, 311] {
         let answer = ask(&mut server, code, 513, &[("cluster", "C")], "");
         assert_eq!(answer.remark.as_deref(), Some("disable"), "{code}");
+    }
+    // Nothing turns this one off.
+    assert_eq!(ask(&mut server, 304, 513, &[], "").code, 0);
+}
+
+#[test]
+fn a_starting_name_server_can_be_told_to_wait_for_its_brokers() {
+    let settings = NameServerSettings {
+        wait_for_service_ms: 45_000,
+        ..NameServerSettings::default()
+    };
+    let mut server = NameServer::new(settings, KvConfig::default());
+    server.expire(1_000);
+    let field = |name: &str| (name == "topic").then(|| "T".to_owned());
+    let request = Request {
+        code: 105,
+        version: 513,
+        field: &field,
+        body: b"",
+        connection: ConnectionId(1),
+    };
+    let early = server.handle(&request, 45_999);
+    assert_eq!(early.remark.as_deref(), Some("name server not ready"));
+    assert_eq!(server.handle(&request, 46_000).code, 17);
+}
+
+#[test]
+fn a_static_topics_mapping_is_part_of_its_route() {
+    let mut server = NameServer::default();
+    let mapping = r#""topicQueueMappingInfoMap":{"TopicX":{"bname":"broker-x","currIdMap":{0:0,1:1},"dirty":false,"epoch":1795149436437,"scope":"__global__","topic":"TopicX","totalQueues":2}}"#;
+    let body = BODY.replace(
+        "\"topicConfigTable\"",
+        &format!("{mapping},\"topicConfigTable\""),
+    );
+    let master = broker("0", "127.0.0.1:18999");
+    assert_eq!(ask(&mut server, 103, 513, &master, &body).code, 0);
+    let route = ask(&mut server, 105, 513, &[("topic", "TopicX")], "");
+    let end = r#","topicQueueMappingByBroker":{"broker-x":{"bname":"broker-x","currIdMap":{"0":0,"1":1},"dirty":false,"epoch":1795149436437,"scope":"__global__","topic":"TopicX","totalQueues":2}}}"#;
+    assert!(text(&route).ends_with(end), "{}", text(&route));
+}
+
+#[test]
+fn a_client_gets_the_brokers_of_its_zone_when_it_asks_for_them() {
+    let mut server = NameServer::default();
+    let mut near = broker("0", "127.0.0.1:18999");
+    near.push(("__ZONE_NAME", "z1"));
+    ask(&mut server, 103, 513, &near, BODY);
+    let topic = ("topic", "TopicX");
+    let zone = |mode, name| [topic, ("__ZONE_MODE", mode), ("__ZONE_NAME", name)];
+    let has_broker = |server: &mut NameServer, fields: &[(&str, &str)]| {
+        text(&ask(server, 105, 513, fields, "")).contains("18999")
+    };
+    assert!(has_broker(&mut server, &[topic]));
+    assert!(has_broker(&mut server, &zone("true", "z1")));
+    assert!(has_broker(&mut server, &zone("false", "z2")));
+    assert!(!has_broker(&mut server, &zone("true", "z2")));
+}
+
+#[test]
+fn a_question_for_the_data_version_without_one_is_answered_with_changed() {
+    let mut server = started();
+    let known = broker("0", "127.0.0.1:18999");
+    let answer = ask(&mut server, 322, 513, &known, "");
+    assert_eq!(answer.fields, [("changed", "true".to_owned())]);
+    assert!(!answer.body.is_empty());
+}
+
+#[test]
+fn wiping_needs_a_broker_name() {
+    for code in [205, 327] {
+        let answer = ask(&mut NameServer::default(), code, 513, &[], "");
+        assert_eq!(answer.code, 1, "{code}");
     }
 }

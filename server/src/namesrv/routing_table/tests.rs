@@ -28,7 +28,27 @@ fn broker(name: &str, id: i64, topics: &[&str]) -> Registration {
 fn register(table: &mut RoutingTable, registration: &Registration, now: u64) {
     let id = u64::from(registration.broker_id.unsigned_abs() as u32);
     let connection = ConnectionId(id + registration.broker_name.len() as u64 * 10);
-    table.register(registration, connection, now).unwrap();
+    let rules = RegisterRules::default();
+    table
+        .register(registration, &rules, connection, now)
+        .unwrap();
+}
+
+fn register_over(table: &mut RoutingTable, registration: &Registration, connection: u64) {
+    let rules = RegisterRules::default();
+    let connection = ConnectionId(connection);
+    table.register(registration, &rules, connection, 0).unwrap();
+}
+
+fn try_register(
+    table: &mut RoutingTable,
+    registration: &Registration,
+) -> Result<Registered, RegisterError> {
+    table.register(registration, &RegisterRules::default(), ConnectionId(1), 0)
+}
+
+fn keys(gone: Vec<Gone>) -> Vec<BrokerKey> {
+    gone.into_iter().map(|gone| gone.broker).collect()
 }
 
 fn brokers_of(table: &RoutingTable, topic: &str) -> Vec<String> {
@@ -73,12 +93,10 @@ fn a_broker_is_removed_when_silent_for_too_long() {
 fn the_end_of_the_registering_connection_removes_the_broker_at_once() {
     let mut table = RoutingTable::new();
     let registration = broker("a", 0, &["T", "U"]);
-    table.register(&registration, ConnectionId(7), 0).unwrap();
+    register_over(&mut table, &registration, 7);
     assert!(table.connection_closed(ConnectionId(8)).is_empty());
-    assert_eq!(
-        table.connection_closed(ConnectionId(7)),
-        [registration.key()]
-    );
+    let gone = table.connection_closed(ConnectionId(7));
+    assert_eq!(keys(gone), [registration.key()]);
     assert!(table.route("T").is_none());
 }
 
@@ -86,8 +104,8 @@ fn the_end_of_the_registering_connection_removes_the_broker_at_once() {
 fn a_broker_that_registers_anew_lives_by_its_newest_connection() {
     let mut table = RoutingTable::new();
     let registration = broker("a", 0, &["T", "U"]);
-    table.register(&registration, ConnectionId(7), 0).unwrap();
-    table.register(&registration, ConnectionId(8), 0).unwrap();
+    register_over(&mut table, &registration, 7);
+    register_over(&mut table, &registration, 8);
     assert!(table.connection_closed(ConnectionId(7)).is_empty());
     assert!(table.route("T").is_some());
 }
@@ -97,7 +115,7 @@ fn a_slave_learns_its_master_and_adds_no_topics() {
     let mut table = RoutingTable::new();
     register(&mut table, &broker("a", 0, &["T", "U"]), 0);
     let slave = broker("a", 1, &["T", "U", "V"]);
-    let registered = table.register(&slave, ConnectionId(1), 0).unwrap();
+    let registered = try_register(&mut table, &slave).unwrap();
     assert_eq!(registered.master_address.as_deref(), Some("a-0:1"));
     assert_eq!(registered.ha_server_address.as_deref(), Some("a-0:2"));
     assert!(table.route("V").is_none());
@@ -128,10 +146,7 @@ fn an_older_state_does_not_take_an_id_over() {
     register(&mut table, &current, 0);
     let mut old = broker("a", 0, &["T", "U"]);
     old.address = "old:1".into();
-    assert_eq!(
-        table.register(&old, ConnectionId(3), 0),
-        Ok(Registered::default())
-    );
+    assert_eq!(try_register(&mut table, &old), Ok(Registered::default()));
     assert_eq!(table.broker("a").unwrap().addresses[&0], "a-0:1");
 }
 
@@ -139,7 +154,7 @@ fn an_older_state_does_not_take_an_id_over() {
 fn a_single_topic_from_an_unknown_broker_is_refused() {
     let mut table = RoutingTable::new();
     assert_eq!(
-        table.register(&broker("a", 0, &["T"]), ConnectionId(1), 0),
+        try_register(&mut table, &broker("a", 0, &["T"])),
         Err(RegisterError::SingleTopic)
     );
     register(&mut table, &broker("a", 0, &["T", "U"]), 0);
@@ -203,4 +218,153 @@ fn without_its_master_a_5_x_broker_that_may_act_is_read_only() {
     slave.data_version.counter = 9;
     register(&mut table, &slave, 1);
     assert_eq!(table.route("T").unwrap().queues[0].1.perm.0, 4);
+}
+
+/// A master and a slave that may act for it.
+fn acting_pair(table: &mut RoutingTable) -> (Registration, Registration) {
+    let mut master = broker("a", 0, &["T", "U"]);
+    master.enable_acting_master = Some(true);
+    register(table, &master, 0);
+    let mut slave = broker("a", 1, &["T", "U"]);
+    slave.enable_acting_master = Some(true);
+    register(table, &slave, 0);
+    (master, slave)
+}
+
+#[test]
+fn a_slave_is_shown_in_the_place_of_a_missing_master_where_that_is_allowed() {
+    let mut table = RoutingTable::new();
+    let (master, _) = acting_pair(&mut table);
+    let mut route = table.route("T").unwrap();
+    route.show_acting_masters();
+    assert_eq!(route.brokers[0].1.addresses.len(), 2, "the master is there");
+    table.unregister(&master.key(), "a");
+    let mut route = table.route("T").unwrap();
+    assert_eq!(route.brokers[0].1.addresses[&1], "a-1:1");
+    route.show_acting_masters();
+    assert_eq!(route.brokers[0].1.addresses[&0], "a-1:1");
+    assert_eq!(route.brokers[0].1.addresses.len(), 1);
+
+    let mut old = RoutingTable::new();
+    let slave = broker("b", 1, &["T", "U"]);
+    register(&mut old, &slave, 0);
+    assert!(old.route("T").is_none(), "slaves of 4.x add no topics");
+}
+
+#[test]
+fn brokers_of_other_zones_are_left_out_of_a_route_but_not_those_without_a_master() {
+    let mut table = RoutingTable::new();
+    for (name, id, zone) in [("near", 0, "z1"), ("far", 0, "z2"), ("headless", 1, "z2")] {
+        let mut member = broker(name, id, &["T", "U"]);
+        member.zone = Some(zone.to_owned());
+        member.enable_acting_master = Some(true);
+        register(&mut table, &member, 0);
+    }
+    let mut route = table.route("T").unwrap();
+    route.keep_zone("Z1");
+    let names = |route: &Route<'_>| -> Vec<String> {
+        let names = route.brokers.iter().map(|(name, _)| (*name).to_owned());
+        names.collect()
+    };
+    assert_eq!(names(&route), ["headless", "near"]);
+    assert_eq!(route.queues.len(), 2);
+}
+
+#[test]
+fn brokers_are_to_be_told_when_the_smallest_id_under_their_name_changes() {
+    let mut table = RoutingTable::new();
+    let (master, slave) = acting_pair(&mut table);
+    assert!(table.take_min_broker_changes().is_empty());
+    table.unregister(&master.key(), "a");
+    let changes = table.take_min_broker_changes();
+    assert_eq!(changes.len(), 1);
+    let change = &changes[0];
+    assert_eq!(
+        (change.min_broker_id, change.told.as_slice()),
+        (1, &["a-1:1".to_owned()][..])
+    );
+    assert_eq!(change.offline_address.as_deref(), Some("a-0:1"));
+    // The master comes back: the slave is told, the master knows.
+    register(&mut table, &master, 1);
+    let changes = table.take_min_broker_changes();
+    assert_eq!(changes.len(), 1);
+    let change = &changes[0];
+    assert_eq!(
+        (change.min_broker_id, change.told.as_slice()),
+        (0, &["a-1:1".to_owned()][..])
+    );
+    assert_eq!(change.ha_address.as_deref(), Some("a-0:2"));
+    // A slave that goes changes nothing.
+    table.unregister(&slave.key(), "a");
+    assert!(table.take_min_broker_changes().is_empty());
+}
+
+#[test]
+fn topics_that_a_registration_does_not_name_go_only_where_that_is_set() {
+    let mut table = RoutingTable::new();
+    register(&mut table, &broker("a", 0, &["T", "U", "V"]), 0);
+    register(&mut table, &broker("bb", 0, &["T", "U"]), 0);
+    let mut fewer = broker("a", 0, &["T", "W"]);
+    fewer.data_version.counter = 1;
+    register(&mut table, &fewer, 0);
+    assert_eq!(brokers_of(&table, "V"), ["a"]);
+    let rules = RegisterRules {
+        removes_missing_topics: true,
+        ..RegisterRules::default()
+    };
+    fewer.data_version.counter = 2;
+    table.register(&fewer, &rules, ConnectionId(1), 0).unwrap();
+    assert!(table.route("V").is_none());
+    assert_eq!(brokers_of(&table, "U"), ["bb"]);
+    assert_eq!(table.pairs, 4);
+}
+
+#[test]
+fn the_time_of_silence_is_a_setting_that_a_broker_may_override() {
+    let mut table = RoutingTable::new();
+    let rules = RegisterRules {
+        liveness_ms: 3_000,
+        ..RegisterRules::default()
+    };
+    let mut patient = broker("a", 0, &["T", "U"]);
+    patient.heartbeat_timeout_ms = Some(10_000);
+    let hasty = broker("bb", 0, &["T", "U"]);
+    for registration in [&patient, &hasty] {
+        table
+            .register(registration, &rules, ConnectionId(1), 0)
+            .unwrap();
+    }
+    assert_eq!(keys(table.expire(3_001)), [hasty.key()]);
+    assert_eq!(keys(table.expire(10_001)), [patient.key()]);
+}
+
+#[test]
+fn mappings_of_static_topics_go_with_their_broker() {
+    let mut table = RoutingTable::new();
+    let mut registration = broker("a", 0, &["T", "U"]);
+    let mapping = TopicMapping {
+        broker_name: "a".into(),
+        curr_id_map: [(0, 0), (1, 2)].into(),
+        epoch: 7,
+        total_queues: 2,
+        ..TopicMapping::default()
+    };
+    registration.mappings = [("T".to_owned(), mapping.clone())].into();
+    register(&mut table, &registration, 0);
+    let route = table.route("T").unwrap();
+    assert_eq!(route.mappings.unwrap()["a"], mapping);
+    assert!(table.route("U").unwrap().mappings.is_none());
+    table.unregister(&registration.key(), "a");
+    assert!(table.mappings.is_empty());
+}
+
+#[test]
+fn a_topic_with_a_broker_that_is_not_known_is_not_entered() {
+    let mut table = RoutingTable::new();
+    register(&mut table, &broker("a", 0, &["T", "U"]), 0);
+    let both = [("a".to_owned(), queues(6)), ("x".to_owned(), queues(6))];
+    table.register_topic("N", &both).unwrap();
+    assert!(table.route("N").is_none());
+    table.register_topic("N", &both[..1]).unwrap();
+    assert!(table.route("N").is_some());
 }
