@@ -83,6 +83,11 @@ impl Server {
         Ok(server)
     }
 
+    /// Stops it as its own script does.
+    pub fn stop(self, limit: Duration) -> Result<(), Failure> {
+        self.0.terminate(limit).map(|_| ())
+    }
+
     /// Ends it at once.
     pub fn kill(self) -> Result<(), Failure> {
         self.0.stop()

@@ -287,14 +287,14 @@ fn expect(mut program: Command, text: &str, times: usize) -> Outcome {
 }
 
 /// One client version: its jars, and the scenarios compiled against them.
-struct Java {
+pub struct Java {
     class_path: String,
     home: PathBuf,
 }
 
 impl Java {
     /// Copies the jars (once) and compiles the scenarios.
-    fn prepare(client: &str) -> Result<Self, Failure> {
+    pub fn prepare(client: &str) -> Result<Self, Failure> {
         let jars = jars::copy(client)?;
         let base = jars::base(client);
         let classes = base.join("classes");
@@ -309,7 +309,7 @@ impl Java {
     }
 
     /// A Java program with these arguments (options first, then the class).
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("java");
         command
             .arg("-Xmx512m")

@@ -13,6 +13,7 @@ mod fuzz;
 mod jars;
 mod java;
 mod lint;
+mod mixed;
 mod owned;
 mod perf;
 mod process;
@@ -63,6 +64,8 @@ enum Command {
     Crash(crash::Options),
     /// Apache's own Java clients against the built broker.
     Java(java::Options),
+    /// Clusters of Apache's processes and ours, exchanged one by one under load.
+    Mixed(mixed::Options),
     /// Memory when idle and with 200,000 queues; time to serve.
     Cost,
     /// RingMQ, the null broker and Apache RocketMQ under the same load, in interleaved rounds.
@@ -84,6 +87,7 @@ fn main() -> std::process::ExitCode {
         Command::Planted(options) => sim::planted(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Java(options) => java::run(&options),
+        Command::Mixed(options) => mixed::run(&options),
         Command::Cost => cost::run(),
         Command::Perf(options) => perf::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),

@@ -1,9 +1,10 @@
 //! A program that a check started: it ends with the check.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
+use crate::process::{command, run};
 
 /// A process that is killed when nobody owns it any more.
 pub struct Owned(Child);
@@ -17,6 +18,23 @@ impl Owned {
             .spawn()
             .map(Self)
             .map_err(|error| Failure::new(format!("`{program}` cannot be started: {error}")))
+    }
+
+    /// Asks it to end (`SIGTERM`) and waits so long for it; returns how it ended.
+    pub fn terminate(mut self, limit: Duration) -> Result<ExitStatus, Failure> {
+        let pid = self.0.id().to_string();
+        run(command("kill", &["-TERM", &pid]), Duration::from_secs(5))?;
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        Err(Failure::new(format!(
+            "process {pid} did not stop within {} s",
+            limit.as_secs()
+        )))
     }
 
     /// Ends it.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::failure::{Failure, Outcome};
 use crate::process::say;
-use crate::{crash, fuzz, java, lint, sim, tidy};
+use crate::{crash, fuzz, java, lint, mixed, sim, tidy};
 
 /// One line of a pipeline.
 pub struct Stage {
@@ -62,6 +62,11 @@ pub const ALL: &[Stage] = &[
         name: "java",
         budget_s: 300,
         run: || java::run(&java::Options::pipeline()),
+    },
+    Stage {
+        name: "mixed",
+        budget_s: 150,
+        run: || mixed::run(&mixed::Options::pipeline()),
     },
     Stage {
         name: "fuzz",

@@ -207,7 +207,7 @@ fn a_broker_registers_with_all_servers_follows_changes_and_deregisters() {
 #[test]
 fn a_broken_connection_is_made_anew_and_registered_over() {
     let server = fake_server();
-    let mut registrar = registrar(&[server.address.clone()], every(NEVER));
+    let mut registrar = registrar(std::slice::from_ref(&server.address), every(NEVER));
     registrar.register(state(&["T", "U"], 0));
     assert_eq!(server.next_code(), 103);
     let first = server.connections.recv_timeout(PATIENCE).unwrap();
@@ -235,7 +235,7 @@ fn a_server_that_is_not_there_delays_nobody() {
 #[test]
 fn a_change_of_few_topics_registers_these_alone() {
     let server = fake_server();
-    let mut registrar = registrar(&[server.address.clone()], every(NEVER));
+    let mut registrar = registrar(std::slice::from_ref(&server.address), every(NEVER));
     let all = topics(&["A", "B", "C", "D", "E", "F"]);
     registrar.register(changed(&all, &[], 0));
     assert_eq!(server.next_topics().len(), 6);
@@ -252,7 +252,7 @@ fn a_change_of_few_topics_registers_these_alone() {
 #[test]
 fn changes_that_come_faster_than_they_are_told_are_one_registration() {
     let server = fake_server();
-    let mut registrar = registrar(&[server.address.clone()], every(NEVER));
+    let mut registrar = registrar(std::slice::from_ref(&server.address), every(NEVER));
     let names: Vec<String> = (0..1000).map(|i| format!("t{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let all = topics(&names);
@@ -287,7 +287,7 @@ fn single_topics_are_registered_where_that_is_asked_for() {
         single_topics: true,
         ..every(NEVER)
     };
-    let mut registrar = registrar(&[server.address.clone()], manner);
+    let mut registrar = registrar(std::slice::from_ref(&server.address), manner);
     let all = topics(&["A", "B", "C", "D", "E", "F"]);
     registrar.register(changed(&all, &[], 0));
     assert_eq!(server.next_code(), 103);
@@ -304,7 +304,7 @@ fn a_name_server_that_knows_the_topics_is_not_told_again_when_it_is_asked_first(
         asks_first: true,
         ..every(OFTEN)
     };
-    let mut registrar = registrar(&[server.address.clone()], manner);
+    let mut registrar = registrar(std::slice::from_ref(&server.address), manner);
     registrar.register(state(&["T", "U"], 0));
     assert_eq!(server.next_code(), 103);
     for _ in 0..3 {
