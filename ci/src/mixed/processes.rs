@@ -111,7 +111,8 @@ impl Part {
                     name_servers: &broker.name_servers,
                     name: &broker.name,
                     port: self.port,
-                    more: "flushDiskType=SYNC_FLUSH\n",
+                    // A name server that was away knows its brokers again when they register next.
+                    more: "flushDiskType=SYNC_FLUSH\nregisterNameServerPeriod=10000\n",
                 };
                 Server::broker(version, &settings).map(Process::Apache)
             }

@@ -1,11 +1,12 @@
 //! A broker's settings.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ringmq_engine::{Hours, Policy};
 
+use super::interfaces::{self, Choice};
 use super::values::addresses;
 use super::{ConfigError, ConfigFile, Values, apache_keys, keys, machine};
 use crate::broker::system_topics::SystemTopicSettings;
@@ -24,6 +25,8 @@ pub struct BrokerConfig {
     pub id: i64,
     /// `brokerIP1`.
     pub address: IpAddr,
+    /// How it was chosen, where no setting says it.
+    pub address_choice: Option<Choice>,
     /// `brokerIP2`.
     pub ha_address: IpAddr,
     /// `bindAddress`.
@@ -118,8 +121,11 @@ impl BrokerConfig {
 
     /// Fills in what is not said and takes the rest as said.
     pub fn new(mut values: Values, place: Place) -> Result<Self, ConfigError> {
-        fill(&mut values, place)?;
-        Self::of(values)
+        let address_choice = fill(&mut values, place)?;
+        Ok(Self {
+            address_choice,
+            ..Self::of(values)?
+        })
     }
 
     /// Takes settings that are filled in already.
@@ -131,6 +137,7 @@ impl BrokerConfig {
             name: values.text("brokerName").to_owned(),
             id: values.number("brokerId"),
             address: ip("brokerIP1")?,
+            address_choice: None,
             ha_address: ip("brokerIP2")?,
             bind_address: ip("bindAddress")?,
             port: values.number("listenPort"),
@@ -243,7 +250,9 @@ fn name_server_source(values: &Values) -> Result<Option<(Source, Duration)>, Con
     Ok(Some((source, period("fetchNamesrvAddrInterval"))))
 }
 
-fn fill(values: &mut Values, place: Place) -> Result<(), ConfigError> {
+/// Gives a value to what was not said; returns how the address was chosen when it was.
+fn fill(values: &mut Values, place: Place) -> Result<Option<Choice>, ConfigError> {
+    let mut choice = None;
     let loopback = Ipv4Addr::LOCALHOST.to_string();
     match place {
         Place::Loopback => {
@@ -252,11 +261,17 @@ fn fill(values: &mut Values, place: Place) -> Result<(), ConfigError> {
             values.fill("brokerName", "broker-a");
         }
         Place::Network => {
-            values.fill("bindAddress", Ipv4Addr::UNSPECIFIED.to_string());
             values.fill("brokerName", machine::host_name());
             if values.text("brokerIP1").is_empty() {
-                values.fill("brokerIP1", machine::first_address().to_string());
+                let found = interfaces::choose();
+                values.fill("brokerIP1", found.address.to_string());
+                choice = Some(found);
             }
+            let everywhere = match values.ip("brokerIP1") {
+                Some(IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            };
+            values.fill("bindAddress", everywhere.to_string());
         }
     }
     if values.text("storePathRootDir").is_empty() {
@@ -267,7 +282,7 @@ fn fill(values: &mut Values, place: Place) -> Result<(), ConfigError> {
     values.fill("clientCallbackExecutorThreads", cores.to_string());
     let address = values.text("brokerIP1").to_owned();
     values.fill("brokerIP2", address);
-    Ok(())
+    Ok(choice)
 }
 
 impl StoreConfig {

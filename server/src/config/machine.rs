@@ -1,6 +1,5 @@
-//! What a setting is when only the machine can tell: its name, its address, the home folder.
+//! What a setting is when only the machine can tell: its name, the home folder.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
 
 /// The host's name as a broker name may be: other characters become `-`. `DEFAULT_BROKER` when there
@@ -27,23 +26,6 @@ fn broker_name(host: &str) -> String {
     }
 }
 
-/// The address other machines reach this one by: the source address of the default route, as
-/// Apache's first address that is no loopback; 127.0.0.1 without a network. Nothing is sent.
-pub fn first_address() -> IpAddr {
-    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let Ok(socket) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) else {
-        return loopback;
-    };
-    // 192.0.2.1 is reserved for documentation: connecting a datagram socket only picks a route.
-    let found = socket
-        .connect((Ipv4Addr::new(192, 0, 2, 1), 9))
-        .and_then(|()| socket.local_addr());
-    match found {
-        Ok(address) if !address.ip().is_unspecified() => address.ip(),
-        _ => loopback,
-    }
-}
-
 /// The user's home folder.
 pub fn home_folder() -> Option<PathBuf> {
     std::env::var_os("HOME")
@@ -60,10 +42,5 @@ mod tests {
         assert_eq!(broker_name("node-1.example.org"), "node-1-example-org");
         assert_eq!(broker_name(""), "DEFAULT_BROKER");
         assert!(!host_name().is_empty());
-    }
-
-    #[test]
-    fn some_address_is_always_found() {
-        assert!(!first_address().is_unspecified());
     }
 }

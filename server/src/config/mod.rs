@@ -5,6 +5,7 @@ pub mod apache_keys;
 pub mod broker;
 pub mod change;
 pub mod file;
+pub mod interfaces;
 pub mod keys;
 pub mod machine;
 pub mod name_server;

@@ -68,12 +68,16 @@ fn listen_within(
         std::thread::sleep(LISTEN_PAUSE);
         bound = bind(address);
     }
-    bound.map_err(|source| match source.kind() {
+    bound.map_err(|source| refusal(source, address, setting))
+}
+
+fn refusal(source: io::Error, address: SocketAddr, setting: &'static str) -> ListenError {
+    match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse { address, setting },
         io::ErrorKind::PermissionDenied => ListenError::Permission { address, setting },
         io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress { address },
         _ => ListenError::Other { address, source },
-    })
+    }
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -119,6 +123,23 @@ mod tests {
         let waiting = std::thread::spawn(move || listen(address, "listenPort").is_ok());
         drop(first);
         assert!(waiting.join().unwrap());
+    }
+
+    #[test]
+    fn a_privileged_port_names_the_right_that_is_missing() {
+        // The tests may run with that right.
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = refusal(denied, loopback(80), "listenPort").to_string();
+        assert_eq!(
+            error,
+            "127.0.0.1:80 may not be listened on by this user: choose a port above 1023 with listenPort, or grant CAP_NET_BIND_SERVICE"
+        );
+    }
+
+    #[test]
+    fn an_ipv6_address_is_listened_on() {
+        let listener = listen("[::1]:0".parse().unwrap(), "listenPort").unwrap();
+        assert!(listener.local_addr().unwrap().is_ipv6());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! name servers; [`Running`] when all of that is done.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -116,6 +116,11 @@ impl Drop for Running {
 /// Starts what the configuration says and returns when it serves and has been registered.
 pub fn start(config: &Config) -> Result<Running, StartError> {
     probe::check()?;
+    if let Some(broker) = &config.broker
+        && let Some(choice) = &broker.address_choice
+    {
+        tracing::info!(brokerIP1 = %choice, "brokerIP1 is not set: this address is announced");
+    }
     let ports = Ports::open(config)?;
     let engine = match &config.broker {
         Some(broker) => Some(store::open(&broker.store)?),
@@ -191,13 +196,14 @@ impl Ports {
 impl BrokerPorts {
     /// `listenPort` and the VIP port below it; only the first when any port will do.
     fn open(config: &BrokerConfig) -> Result<Self, StartError> {
-        let setting = "--broker-port or listenPort";
-        let bind = |port| listen(SocketAddr::new(config.bind_address, port), setting);
-        let main = bind(config.port)?;
+        let bind = |port, setting| listen(SocketAddr::new(config.bind_address, port), setting);
+        let main = bind(config.port, "--broker-port or listenPort")?;
         let port = main.local_addr().map_err(StartError::Thread)?.port();
         let mut listeners = vec![main];
         if config.port > VIP_DISTANCE {
-            listeners.push(bind(config.port - VIP_DISTANCE)?);
+            let setting =
+                "--broker-port or listenPort (this one is two below, for the VIP channel)";
+            listeners.push(bind(config.port - VIP_DISTANCE, setting)?);
         }
         Ok(Self {
             listeners,
@@ -346,11 +352,12 @@ fn registrar(
 
 /// An address to connect to for one that was listened on.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
-    } else {
-        address
-    }
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 fn wall_ms() -> i64 {

@@ -12,6 +12,7 @@ mod harness;
 mod live_config;
 mod metrics;
 mod names;
+mod names_golden;
 mod process;
 mod progress;
 mod pulls;

@@ -57,7 +57,8 @@ public final class Exchange {
             try {
                 System.out.println("ok " + (isEnd ? exchange.end(sender) : exchange.settle()));
             } catch (Throwable e) {
-                System.out.println("FAIL " + line + ": " + e.getMessage() + " | " + exchange.counts());
+                System.out.println("FAIL " + line + ": " + e.getMessage() + " | "
+                    + exchange.counts(exchange.acknowledged.keySet()));
                 isEnd = true;
             }
             if (isEnd) {
@@ -129,23 +130,24 @@ public final class Exchange {
             Map<String, Integer> each = perBroker(before);
             return brokers.stream().allMatch(broker -> each.getOrDefault(broker, 0) >= SETTLED_PER_BROKER);
         });
-        awaitAll();
-        return counts();
+        return counts(awaitAll());
     }
 
     private String end(Thread sender) throws Exception {
         ending = true;
         sender.join();
-        awaitAll();
+        Set<Integer> sent = awaitAll();
         Cluster.require(strangers.get() == 0, strangers + " messages that nobody sent");
         consumers.forEach(DefaultMQPushConsumer::shutdown);
         producer.shutdown();
-        return counts();
+        return counts(sent);
     }
 
-    private void awaitAll() {
+    /** What had been acknowledged, once all of it has been consumed. */
+    private Set<Integer> awaitAll() {
         Set<Integer> sent = Set.copyOf(acknowledged.keySet());
         Cluster.await(PATIENCE_SECONDS, "every acknowledged message", () -> consumed.keySet().containsAll(sent));
+        return sent;
     }
 
     private Map<String, Integer> perBroker(Set<Integer> without) {
@@ -158,8 +160,7 @@ public final class Exchange {
         return each;
     }
 
-    private String counts() {
-        Set<Integer> sent = Set.copyOf(acknowledged.keySet());
+    private String counts(Set<Integer> sent) {
         long lost = sent.stream().filter(number -> !consumed.containsKey(number)).count();
         int copies = consumed.values().stream().mapToInt(Integer::intValue).sum() - consumed.size();
         return sent.size() + " acknowledged " + perBroker(Set.of()) + ", " + consumed.size() + " consumed, "
