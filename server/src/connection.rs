@@ -149,11 +149,17 @@ pub enum CloseReason {
     /// The server stops.
     #[error("server stops")]
     Stopping,
+    /// It never asked anything.
+    #[error("no request within the time for the first one")]
+    Silent,
+    /// Its address has as many connections as one may have.
+    #[error("too many connections from this address (ringmq.connectionsPerAddressMax)")]
+    TooMany,
 }
 
 impl CloseReason {
     /// Every reason, in the order of [`CloseReason::index`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Peer,
         Self::Broken,
         Self::FrameLength,
@@ -164,6 +170,8 @@ impl CloseReason {
         Self::Crowded,
         Self::Expired,
         Self::Stopping,
+        Self::Silent,
+        Self::TooMany,
     ];
 
     /// Its place in a table of all reasons.
@@ -184,6 +192,8 @@ impl CloseReason {
             Self::Crowded => "crowded",
             Self::Expired => "expired",
             Self::Stopping => "stopping",
+            Self::Silent => "silent",
+            Self::TooMany => "too_many",
         }
     }
 }
@@ -571,6 +581,8 @@ pub struct Connection {
     pub dirty: bool,
     /// Monotonic time of the last byte in either direction.
     pub last_moved_ns: u64,
+    /// Until when its first whole frame must have come; nothing once it has.
+    pub first_frame_due_ns: Option<u64>,
 }
 
 impl Connection {
@@ -598,6 +610,7 @@ impl Connection {
             known_to: 0,
             dirty: false,
             last_moved_ns: now_ns,
+            first_frame_due_ns: None,
         }
     }
 
@@ -613,6 +626,12 @@ impl Connection {
         }
         if !self.paused && self.inbound.is_stalled(now_ns) {
             return Some(CloseReason::SlowFrame);
+        }
+        if self
+            .first_frame_due_ns
+            .is_some_and(|due_ns| now_ns > due_ns)
+        {
+            return Some(CloseReason::Silent);
         }
         let waits_for_us = self.charged > 0 || !self.outbound.is_empty();
         let idle_ns = now_ns.saturating_sub(self.last_moved_ns);

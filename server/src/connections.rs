@@ -27,6 +27,8 @@ pub struct Connections {
     held_bytes: usize,
     sweep_due_ns: u64,
     sweep_from: usize,
+    /// How long the first whole frame of a connection may take; 0 for no bound.
+    first_frame_ns: u64,
 }
 
 impl Connections {
@@ -44,7 +46,13 @@ impl Connections {
             held_bytes: 0,
             sweep_due_ns: 0,
             sweep_from: 0,
+            first_frame_ns: limits::FIRST_FRAME_NS,
         }
+    }
+
+    /// Sets how long the first whole frame of a connection may take; 0 for no bound.
+    pub fn set_first_frame_ns(&mut self, first_frame_ns: u64) {
+        self.first_frame_ns = first_frame_ns;
     }
 
     /// How many are open.
@@ -90,6 +98,8 @@ impl Connections {
         let id = ConnectionId::new(self.shard, entry.key(), self.generation);
         let connection = entry.insert(Connection::new(id, socket, port, peer, now_ns));
         connection.receiving = true;
+        connection.first_frame_due_ns =
+            (self.first_frame_ns > 0).then(|| now_ns.saturating_add(self.first_frame_ns));
         io.receive(socket, id.token(Operation::Receive));
         Ok(id)
     }

@@ -11,6 +11,7 @@ use ringmq_ring::{Io, Moment};
 use crate::connection::{CloseReason, ConnectionId, Outbound, Port};
 use crate::connections::Connections;
 use crate::desk::{Ask, Question, WholeReply};
+use crate::doors::{Doors, Guests};
 use crate::limits;
 use crate::metrics::{Metrics, Recorder};
 use crate::mux::{Letter, Mux, Origin};
@@ -30,6 +31,10 @@ pub struct Front<I: Io> {
     /// Questions for the control plane, not told yet.
     questions: VecDeque<Box<Question>>,
     log: CloseLog,
+    /// Who may come in.
+    pub doors: Doors,
+    /// On the home shard: who is in, of all shards.
+    pub guests: Guests,
 }
 
 impl<I: Io> Front<I> {
@@ -42,6 +47,8 @@ impl<I: Io> Front<I> {
             metrics: Recorder::new(Arc::new(Metrics::new(1)), 0, 0),
             questions: VecDeque::new(),
             log: CloseLog::default(),
+            doors: Doors::default(),
+            guests: Guests::default(),
         }
     }
 
@@ -132,8 +139,11 @@ impl<I: Io> Front<I> {
                 self.mux.write(shard, Letter::Closed(id));
             }
         }
-        if me != HOME {
-            self.mux.write(HOME, Letter::Released);
+        let address = connection.peer.ip();
+        if me == HOME {
+            self.guests.leave(address);
+        } else {
+            self.mux.write(HOME, Letter::Released(Some(address)));
         }
         Some(connection.known_to & (1 << me) != 0)
     }
@@ -143,16 +153,44 @@ impl<I: Io> Front<I> {
         let opened = self
             .connections
             .add(io, stream, port, self.now.monotonic_ns);
-        let Err(reason) = opened else {
-            self.metrics.opened();
-            return true;
+        let reason = match opened {
+            Ok(id) => {
+                self.metrics.opened();
+                return self.count(io, id);
+            }
+            Err(reason) => reason,
         };
-        self.metrics.closed(reason);
-        self.log.note(reason, ([0, 0, 0, 0], 0).into(), self.now);
+        self.turned_away(reason);
         if self.me() != HOME {
-            self.mux.write(HOME, Letter::Released);
+            self.mux.write(HOME, Letter::Released(None));
         }
         false
+    }
+
+    /// A connection is closed before it was one.
+    pub fn turned_away(&mut self, reason: CloseReason) {
+        self.metrics.closed(reason);
+        self.log.note(reason, ([0, 0, 0, 0], 0).into(), self.now);
+    }
+
+    /// Counts a connection for its address; `false` when it had to be closed at once.
+    fn count(&mut self, io: &mut I, id: ConnectionId) -> bool {
+        let peer = self
+            .connections
+            .get_mut(id)
+            .map(|connection| connection.peer);
+        let Some(peer) = peer else {
+            return false;
+        };
+        if self.me() != HOME {
+            self.mux.write(HOME, Letter::Entered(id, peer.ip()));
+            return true;
+        }
+        let is_welcome = self.guests.enter(peer.ip(), &self.doors);
+        if !is_welcome {
+            self.close(io, id, CloseReason::TooMany);
+        }
+        is_welcome
     }
 
     fn write(

@@ -15,6 +15,7 @@ pub mod control;
 pub mod data_version;
 pub mod desk;
 pub mod dispatch;
+pub mod doors;
 pub mod error;
 pub mod fastjson;
 pub mod flags;

@@ -115,6 +115,8 @@ pub const IDLE_CLOSE_NS: u64 = 120 * SECOND_NS;
 pub const FRAME_GRACE_NS: u64 = 2 * SECOND_NS;
 /// Pace a started frame must keep after the grace, in bytes per second.
 pub const FRAME_BYTES_PER_SECOND_MIN: u64 = 1024;
+/// A new connection must have sent a whole frame within this time, unless an operator says otherwise.
+pub const FIRST_FRAME_NS: u64 = 60 * SECOND_NS;
 /// A gather send that does not finish within this time ends its connection.
 pub const SEND_STALL_NS: u64 = 30 * SECOND_NS;
 /// How often the connections are looked over for the three times above.

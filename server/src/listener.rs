@@ -83,6 +83,11 @@ impl<I: Io> Listeners<I> {
         Some((port, shard as u8))
     }
 
+    /// Connections of all shards.
+    pub fn load(&self) -> usize {
+        self.loads.iter().sum()
+    }
+
     /// A connection of `shard` is gone.
     pub fn released(&mut self, shard: u8) {
         if let Some(load) = self.loads.get_mut(usize::from(shard)) {

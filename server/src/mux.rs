@@ -11,7 +11,7 @@
 //! further ([`Mux::is_backed_up`]).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -98,8 +98,11 @@ pub enum Letter<S, T> {
     },
     /// A connection that the home shard knew is gone.
     Closed(ConnectionId),
-    /// A connection that the home shard handed over is gone: the shard has room for one more.
-    Released,
+    /// A connection that the home shard handed over is gone: the shard has room for one more, and its
+    /// address too if it had been counted.
+    Released(Option<IpAddr>),
+    /// A connection that the home shard handed over is in: it counts for its address.
+    Entered(ConnectionId, IpAddr),
     /// The home shard wants a connection closed.
     Close(ConnectionId, CloseReason),
     /// A change of the tables.

@@ -17,6 +17,7 @@ use crate::connection::{self, CloseReason, ConnectionId, Flow, Operation, Port};
 use crate::context::{Context, Request};
 use crate::desk::{Reply, WholeReply};
 use crate::dispatch;
+use crate::doors::Doors;
 use crate::front::{Front, HOME};
 use crate::handlers;
 use crate::handlers::names::NameService;
@@ -96,6 +97,14 @@ impl<I: Io> ShardService<I> {
         self
     }
 
+    /// Decides who may come in; the defaults hold until then.
+    pub fn set_doors(&mut self, doors: Doors) {
+        self.front.doors = doors;
+        self.front
+            .connections
+            .set_first_frame_ns(doors.first_frame_ns);
+    }
+
     /// Connections of this thread.
     pub fn connections(&self) -> usize {
         self.front.connections.len()
@@ -145,6 +154,9 @@ impl<I: Io> ShardService<I> {
     }
 
     fn accepted(&mut self, io: &mut I, listener: usize, stream: I::Stream) {
+        if self.listeners.load() >= self.front.doors.connections {
+            return self.front.turned_away(CloseReason::Crowded);
+        }
         let Some((port, shard)) = self.listeners.assign(listener) else {
             return;
         };
@@ -247,6 +259,7 @@ impl<I: Io> ShardService<I> {
             received_ns: self.front.now.monotonic_ns,
         };
         connection.charged += origin.charge;
+        connection.first_frame_due_ns = None;
         if let Err(reason) = self.handle(io, origin, bytes) {
             self.fault = Some(reason);
             return Flow::Stop;
@@ -335,7 +348,19 @@ impl<I: Io> ShardService<I> {
                 self.front.open(io, stream, port);
             }
             Letter::Closed(id) => self.forget(io, id),
-            Letter::Released => self.listeners.released(shard),
+            Letter::Released(address) => {
+                self.listeners.released(shard);
+                address
+                    .into_iter()
+                    .for_each(|ip| self.front.guests.leave(ip));
+            }
+            Letter::Entered(id, address) => {
+                if !self.front.guests.enter(address, &self.front.doors) {
+                    self.front
+                        .mux
+                        .write(shard, Letter::Close(id, CloseReason::TooMany));
+                }
+            }
             Letter::Close(id, reason) => self.close(io, id, reason),
             Letter::Tables(tables) => {
                 if let Some(broker) = &mut self.broker {

@@ -352,6 +352,24 @@ pub const BROKER: &[Key] = &[
         "Memory for reads from the disk, per shard; a built-in size when not set.",
     ),
     key(
+        "ringmq.connectionsMax",
+        Kind::Int(1, 65_536),
+        "65536",
+        "Connections of all ports together; more are closed at once.",
+    ),
+    key(
+        "ringmq.connectionsPerAddressMax",
+        Kind::Int(0, 65_536),
+        "0",
+        "Connections from one address; 0 for no bound but the one above.",
+    ),
+    key(
+        "ringmq.firstFrameMillis",
+        Kind::Int(0, 3_600_000),
+        "60000",
+        "Milliseconds after which a connection that has asked nothing is closed; 0 for no bound.",
+    ),
+    key(
         "ringmq.hotTailBytes",
         Kind::Int(1_048_576, 68_719_476_736),
         "",
@@ -517,6 +535,24 @@ pub const NAME_SERVER: &[Key] = &[
         "120000",
         "Milliseconds of silence after which a broker that does not say otherwise is dropped.",
     )),
+    key(
+        "ringmq.connectionsMax",
+        Kind::Int(1, 65_536),
+        "65536",
+        "Connections of all ports together; more are closed at once.",
+    ),
+    key(
+        "ringmq.connectionsPerAddressMax",
+        Kind::Int(0, 65_536),
+        "0",
+        "Connections from one address; 0 for no bound but the one above.",
+    ),
+    key(
+        "ringmq.firstFrameMillis",
+        Kind::Int(0, 3_600_000),
+        "60000",
+        "Milliseconds after which a connection that has asked nothing is closed; 0 for no bound.",
+    ),
     live(key(
         "scanNotActiveBrokerInterval",
         Kind::Int(100, 600_000),

@@ -22,6 +22,8 @@ pub use keys::{Key, Process, keys};
 pub use name_server::NameServerConfig;
 pub use values::{ValueError, Values, Warning};
 
+use crate::doors::Doors;
+use crate::limits::MILLISECOND_NS;
 use crate::properties_file::{self, PropertiesError};
 
 /// What one process does.
@@ -33,6 +35,24 @@ pub struct Config {
     pub broker: Option<BrokerConfig>,
     /// Whether to print what to try next once it is ready.
     pub is_quickstart: bool,
+}
+
+impl Config {
+    /// Who may come in: the broker's settings where there is one, the ports being one process's.
+    pub fn doors(&self) -> Doors {
+        let broker = self.broker.as_ref().map(|config| &config.values);
+        let names = self.name_server.as_ref().map(|config| &config.values);
+        broker.or(names).map_or_else(Doors::default, doors)
+    }
+}
+
+fn doors(values: &Values) -> Doors {
+    let first_frame_ms: u64 = values.number("ringmq.firstFrameMillis");
+    Doors {
+        connections: values.number("ringmq.connectionsMax"),
+        per_address: values.number("ringmq.connectionsPerAddressMax"),
+        first_frame_ns: first_frame_ms * MILLISECOND_NS,
+    }
 }
 
 /// Why a configuration cannot be used.

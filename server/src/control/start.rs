@@ -275,6 +275,7 @@ fn plans(
             names: names.take(),
             broker: brokers.next(),
             metrics: Recorder::new(Arc::clone(metrics), index, seed),
+            doors: config.doors(),
             failures: failures.clone(),
         });
     }

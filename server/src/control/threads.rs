@@ -18,6 +18,7 @@ use crate::broker::system_topics::SystemTopicSettings;
 use crate::broker::{GroupTable, TopicTable};
 use crate::calls::Calls;
 use crate::connection::Port;
+use crate::doors::Doors;
 use crate::error::StartError;
 use crate::gather::Gathers;
 use crate::handlers::names::NameService;
@@ -44,6 +45,8 @@ pub(super) struct ServicePlan {
     pub names: Option<NameService>,
     pub broker: Option<BrokerPlan>,
     pub metrics: Recorder,
+    /// Who may come in.
+    pub doors: Doors,
     /// Where it is told why a service cannot be made.
     pub failures: Sender<StartError>,
 }
@@ -130,6 +133,7 @@ impl ServicePlan {
         let mux = Mux::new(self.mailboxes);
         let service = ShardService::new(mux, broker, self.names, self.link);
         let mut service = service.counting_in(self.metrics);
+        service.set_doors(self.doors);
         for (listener, port) in self.listeners {
             service.listen(listener, port);
         }

@@ -271,13 +271,10 @@ fn difference(exchange: &Exchange) -> Option<String> {
         return (next.code != 0).then(|| format!("then {next:?}"));
     };
     let ours = client.answer(request.opaque);
+    // What follows is a link to a page, which has moved between the versions.
     let remark_of = |answer: &Answer| {
-        let text = answer.remark.clone();
-        // Java adds where an exception was thrown.
-        text.split(", org.apache")
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+        let text = answer.remark.split("\nSee ").next();
+        text.unwrap_or_default().to_owned()
     };
     let fields = |answer: &Answer| {
         let fields = answer.fields.iter().cloned();
