@@ -58,6 +58,9 @@ struct OpenSegment {
 #[derive(Clone, Copy)]
 struct Lost {
     count: u64,
+    /// How many of them the state file has not counted.
+    uncounted: u64,
+    /// The first of them.
     position: LogOffset,
 }
 
@@ -305,6 +308,7 @@ impl Replay {
     /// A record of a known queue that cannot be read: its offset stays its own, as a hole.
     fn lose(&mut self, queue: QueueNumber, position: LogOffset) {
         self.tables.counters.count_queue(queue);
+        let counted = position < self.covered.queues_at.of(&queue);
         let Some(open) = &mut self.segment else {
             return;
         };
@@ -312,16 +316,16 @@ impl Replay {
             match index.slot_of(queue) {
                 Some(slot) => index.push(slot, Entry::hole(position)),
                 None => {
-                    let lost = open
-                        .lost
-                        .entry(queue)
-                        .or_insert(Lost { count: 0, position });
+                    let lost = open.lost.entry(queue).or_insert(Lost {
+                        count: 0,
+                        uncounted: 0,
+                        position,
+                    });
                     lost.count += 1;
+                    lost.uncounted += u64::from(!counted);
                 }
             }
-        } else if position >= self.covered.queues_at.of(&queue)
-            && let Some(row) = self.tables.queues.get_mut(&queue)
-        {
+        } else if !counted && let Some(row) = self.tables.queues.get_mut(&queue) {
             row.advance(row.next.saturating_add(1), Some(open.number));
         }
     }
@@ -340,19 +344,21 @@ impl Replay {
         self.indexes.push(index);
     }
 
-    /// Lost records that no readable one followed in the segment end where the queue ends, unless
-    /// the state file counted them already.
+    /// Lost records that no readable one followed in the segment end where the queue ends. The state file
+    /// may have counted some of them; when it has counted records of later segments as well, nobody knows
+    /// their offsets, and the next segment's first record tells that they are lost.
     fn settle_lost(&mut self) {
-        let lost = self
-            .segment
-            .as_mut()
-            .map(|open| std::mem::take(&mut open.lost));
-        for (queue, lost) in lost.unwrap_or_default() {
-            if lost.position < self.covered.queues_at.of(&queue) {
+        let Some(open) = &mut self.segment else {
+            return;
+        };
+        let number = open.number;
+        for (queue, lost) in std::mem::take(&mut open.lost) {
+            let Some(row) = self.tables.queues.get(&queue) else {
                 continue;
-            }
-            if let Some(row) = self.tables.queues.get(&queue) {
-                let first = row.next;
+            };
+            let counted = lost.count - lost.uncounted;
+            if counted == 0 || row.newest_segment == Some(number) {
+                let first = row.next.saturating_sub(counted);
                 self.open_slot(queue, first, Some(lost));
             }
         }

@@ -9,7 +9,7 @@ use crate::limits::QUEUES_MAX;
 use crate::log::{CommitLog, Origin};
 use crate::pull::Ticket;
 use crate::queue::Entry;
-use crate::types::{QueueNumber, TopicId};
+use crate::types::{QueueNumber, SegmentNumber, TopicId};
 
 use super::{Appended, AppendedBatch, Phase, Shard};
 
@@ -162,7 +162,9 @@ impl<I: Io> Shard<I> {
         });
         let segment = self.log.active.segment();
         if queue.slot_segment != Some(segment) {
-            let older = queue.newest.filter(|&newest| newest < segment);
+            // It may say this segment when damage has taken all of the queue's records in it.
+            let below = segment.0.checked_sub(1).map(SegmentNumber);
+            let older = queue.newest.and_then(|newest| below.min(Some(newest)));
             let active = &mut self.log.active;
             queue.slot = active
                 .slot_of(number)

@@ -1,7 +1,7 @@
 use super::log_builder::{LogBuilder, SEGMENT_BYTES, What};
 use super::summary::{Entries, entries, next, summary};
 use crate::recovery::DamageKind;
-use crate::types::LogOffset;
+use crate::types::{LogOffset, QueueNumber, SegmentNumber};
 
 /// A log of several segments whose last block is followed by a witness: all of it is durable.
 fn durable_log() -> (LogBuilder, Entries) {
@@ -208,6 +208,39 @@ fn lost_control_records_make_the_shard_read_only_unless_a_checkpoint_has_them() 
     assert!(log.recover().unwrap().head.read_only);
     log.checkpoint(1);
     assert!(!log.recover().unwrap().head.read_only);
+}
+
+#[test]
+fn lost_records_at_a_segments_end_keep_their_offsets_and_the_way_to_older_ones() {
+    for counted in 0..=2 {
+        let mut log = LogBuilder::start(2);
+        log.messages(&[1, 1, 2]);
+        log.roll();
+        log.messages(&[2]);
+        let mut lost = Vec::new();
+        for number in 0..2 {
+            if number == counted {
+                log.checkpoint(1);
+            }
+            log.messages(&[1]);
+            lost.push(log.blocks[log.blocks.len() - 1].0);
+        }
+        if counted == 2 {
+            log.checkpoint(1);
+        }
+        log.witness(true);
+        for from in lost {
+            log.flip(from.plus(300));
+        }
+        let recovered = log.recover().unwrap();
+        assert_eq!(recovered.report.damage.len(), 2, "{counted} counted");
+        assert_eq!(next(&recovered, 1), 4, "{counted} counted");
+        let active = recovered.indexes.last().unwrap();
+        let slot = active.slot_of(QueueNumber(1)).expect("a slot of holes");
+        let slot = &active.slots()[slot as usize];
+        let found = (slot.first, slot.end(), slot.previous);
+        assert_eq!(found, (2, 4, Some(SegmentNumber(0))), "{counted} counted");
+    }
 }
 
 #[test]
