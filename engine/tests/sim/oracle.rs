@@ -37,11 +37,10 @@ pub enum End {
 pub struct Rules {
     /// SYNC_FLUSH: acknowledged means durable.
     pub sync: bool,
-    /// Sectors of the log were damaged behind the engine's back.
-    pub damaged: bool,
     /// Reads fail now and then.
     pub read_errors: bool,
-    /// Operations took so long that figures in time mean nothing.
+    /// Operations stall for seconds: what is promised within a time is promised no longer. What a watermark
+    /// says still is.
     pub slow: bool,
     /// Retention removes old segments.
     pub retention: bool,
@@ -91,9 +90,19 @@ struct Safe {
     /// The log lacks some, and since when it could have taken them, with the stopped time then.
     behind: bool,
     late_since: Option<(u64, u64)>,
+    /// The log could take none from this time on, and until when that excuses.
+    unable_since: Option<(u64, u64)>,
+    /// The log will take none before an operator or space comes.
+    closed: bool,
     /// The newest look, which is the last one when the shard has stopped.
     looked_ns: u64,
+    /// The log is durable up to this position, by the engine's own word.
+    durable: u64,
 }
+
+/// How long a committed offset may be in memory alone: a second until it is in a block, another until the
+/// block is written, and the time that takes.
+const PERSISTED_NS: u64 = 2_500_000_000;
 
 /// A part of a shard's log that is not what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +127,8 @@ pub struct Oracle {
     last_store_ms: Vec<i64>,
     commits: BTreeMap<(usize, QueueKey), Commits>,
     safe: Vec<Safe>,
+    /// Operations fail in this life.
+    pub failing: bool,
     /// When the newest stop was asked for.
     stop_asked_ns: u64,
     damage: Vec<Damaged>,
@@ -145,6 +156,21 @@ pub struct Stats {
     pub faults: u64,
 }
 
+impl Safe {
+    /// Whether the log could take committed offsets just now. What it could not take was late at first, and
+    /// gets its time from then on.
+    fn note_able(&mut self, able: bool, now_ns: u64) {
+        let until_ns = now_ns + PERSISTED_NS;
+        self.unable_since = match self.unable_since {
+            None if able => None,
+            None => Some((now_ns, until_ns)),
+            Some((since_ns, _)) if !able => Some((since_ns, until_ns)),
+            Some((_, until_ns)) if until_ns <= now_ns => None,
+            kept => kept,
+        };
+    }
+}
+
 impl Oracle {
     pub fn new(messages: Messages, topics: Vec<String>, shards: u8, rules: Rules) -> Self {
         Self {
@@ -159,6 +185,7 @@ impl Oracle {
             last_store_ms: vec![0; usize::from(shards)],
             commits: BTreeMap::new(),
             safe: vec![Safe::default(); usize::from(shards)],
+            failing: false,
             stop_asked_ns: 0,
             damage: Vec::new(),
             paused_ns: 0,
@@ -424,7 +451,7 @@ impl Oracle {
                 let mut passed = held.range(request.offset..=result.next);
                 let excused = passed.any(|(_, held)| self.excused(key, held));
                 assert!(
-                    excused || self.rules.read_errors,
+                    excused || (self.rules.read_errors && self.failing),
                     "I-01: {key:?} offset {} is {status:?}, next {}; damage {:?}",
                     request.offset,
                     result.next,
@@ -461,12 +488,15 @@ impl Oracle {
             safe.next = None;
         }
         safe.looked_ns = now_ns;
+        safe.durable = safe.durable.max(status.durable);
         safe.behind = status.offsets_behind;
+        safe.closed = status.no_space || status.read_only;
         if !safe.behind && safe.next.is_none() {
             safe.next = Some((status.appended, now_ns));
         }
-        let able = status.segments_ahead > 0 && status.indexes_waiting < 2;
-        if !(safe.behind && able) || self.rules.damaged {
+        let able = status.segments_ahead > 0 && status.indexes_waiting < 2 && !status.read_only;
+        safe.note_able(able, now_ns);
+        if !(safe.behind && able) {
             safe.late_since = None;
             return;
         }
@@ -483,15 +513,38 @@ impl Oracle {
         self.stop_asked_ns = now_ns;
     }
 
-    /// Whether a shard ended with offsets that its log does not have.
-    pub fn is_behind(&self, shard: usize) -> bool {
-        self.safe[shard].behind
+    /// From when on committed offsets may be lost by the end of a life. A crash may take the last ones, and
+    /// those since the log could take none; on a disk that stalls all that the log has not made durable
+    /// ([`Safe::until_ns`]). A stop takes none, but where the log was closed to them, or was asked for as
+    /// long as a stop must ask.
+    pub fn loses_from(&self, shard: usize, end: End, ended_ns: u64, paused_ns: u64) -> u64 {
+        let safe = &self.safe[shard];
+        if end == End::Stopped {
+            let asked_in_vain = safe.looked_ns >= self.stop_asked_ns + STOP_OFFSETS_NS;
+            return match safe.behind && (safe.closed || asked_in_vain) {
+                true => 0,
+                false => ended_ns + 1,
+            };
+        }
+        if self.rules.slow {
+            return 0;
+        }
+        let from_ns = safe.unable_since.map_or(ended_ns, |(since, _)| since);
+        from_ns
+            .min(ended_ns)
+            .saturating_sub(PERSISTED_NS + paused_ns)
     }
 
-    /// Whether a stop waited for a stalled log as long as it must, in vain.
-    pub fn waited_in_vain(&self, shard: usize) -> bool {
-        let until_ns = self.stop_asked_ns + STOP_OFFSETS_NS;
-        self.rules.slow && self.is_behind(shard) && self.safe[shard].looked_ns >= until_ns
+    /// Writes of a shard's log went wrong silently.
+    fn is_lied_to(&self, shard: usize) -> bool {
+        let mut damage = self.damage.iter();
+        damage.any(|damage| usize::from(damage.shard) == shard && damage.at_the_end)
+    }
+
+    /// Whether a shard's log is known to be damaged at all.
+    pub fn is_damaged(&self, shard: usize) -> bool {
+        let mut damage = self.damage.iter();
+        damage.any(|damage| usize::from(damage.shard) == shard)
     }
 
     /// What came back of a group's offset; `fresh_ns` is the time before which nothing is forgiven.
@@ -502,7 +555,8 @@ impl Oracle {
         value: Option<u64>,
         fresh_ns: u64,
     ) {
-        let exact = !self.rules.damaged;
+        // A lie may have hit the record of a commit.
+        let exact = !self.is_lied_to(self.shard_of(key));
         let fresh_ns = fresh_ns.max(self.safe[self.shard_of(key)].until_ns);
         let max = self.queues.get(&key).map_or(0, |queue| queue.next);
         let commits = self.commits.entry((group, key)).or_default();
@@ -546,6 +600,7 @@ impl Oracle {
         for safe in &mut self.safe {
             safe.next = None;
             safe.late_since = None;
+            safe.unable_since = None;
         }
     }
 
@@ -553,6 +608,7 @@ impl Oracle {
     pub fn recovered(&mut self, key: QueueKey, offsets: Offsets, end: End, cut_ns: u64) {
         let rules = self.rules;
         let shard = self.shard_of(key);
+        let durable = self.safe[shard].durable;
         let Some(queue) = self.queues.get_mut(&key) else {
             assert_eq!(offsets, Offsets::default(), "I-02: {key:?} was never used");
             return;
@@ -572,7 +628,7 @@ impl Oracle {
         queue.min = offsets.min;
         let vanished = queue.held.split_off(&offsets.max);
         for (offset, held) in &vanished {
-            let promised = if end == End::Stopped {
+            let promised = if end == End::Stopped || held.physical + held.len <= durable {
                 true
             } else if rules.sync || end == End::Killed {
                 held.shown

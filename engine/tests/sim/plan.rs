@@ -89,9 +89,8 @@ impl Plan {
         let body_bytes = [64, 400, 2000, 6000][rng.index(4)];
         let rules = Rules {
             sync,
-            damaged: matches!(theme, Theme::Rot | Theme::Lies),
             read_errors: matches!(theme, Theme::ReadErrors | Theme::AnyErrors),
-            slow: matches!(theme, Theme::Slow | Theme::Full),
+            slow: theme == Theme::Slow,
             retention: theme == Theme::Time,
         };
         Self {
@@ -130,7 +129,6 @@ impl Plan {
             Some(_) => Theme::Lies,
         };
         plan.faults = Faults::default();
-        plan.rules.damaged = plan.theme == Theme::Lies;
         plan.rules.read_errors = plan.theme == Theme::AnyErrors;
         plan.rules.slow = plan.theme == Theme::Slow;
         plan.rules.retention = false;

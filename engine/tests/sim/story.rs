@@ -50,6 +50,8 @@ struct Story<'a> {
     end: Option<(End, u64)>,
     /// Faults that had happened when the last life ended.
     fired_before: usize,
+    /// Faults that had happened when this life began to open the store.
+    fired_at_open: usize,
     /// The store does not open any more, and should not.
     refused: bool,
     /// Silent faults that the oracle knows of.
@@ -105,6 +107,7 @@ impl<'a> Story<'a> {
             next_ticket: 1,
             end: None,
             fired_before: 0,
+            fired_at_open: 0,
             lies_seen: 0,
             refused: false,
             quiet: false,
@@ -180,8 +183,8 @@ impl<'a> Story<'a> {
             match self.open(early) {
                 Ok(true) => break,
                 Ok(false) => return false,
-                Err(_) if self.plan.theme == Theme::Lies => {
-                    // Metadata that a lying device has spoiled is for an operator.
+                Err(_) if self.metadata_is_spoiled() => {
+                    // For an operator.
                     self.refused = true;
                     return false;
                 }
@@ -199,8 +202,8 @@ impl<'a> Story<'a> {
     fn opening_failed(&mut self, error: &ringmq_engine::Error) {
         self.world.note(1, &format!("opening failed: {error}"));
         assert!(
-            self.may_fail_to_open(),
-            "it does not open: {error}; {} faults",
+            self.has_failed_since(self.fired_at_open),
+            "it does not open, and nothing has gone wrong meanwhile: {error}; {} faults before",
             self.world.fired().len()
         );
         self.stats(|stats| stats.open_errors += 1);
@@ -215,16 +218,26 @@ impl<'a> Story<'a> {
         self.heal();
     }
 
-    fn may_fail_to_open(&self) -> bool {
-        matches!(
-            self.plan.theme,
-            Theme::AnyErrors | Theme::ReadErrors | Theme::LogErrors | Theme::Full
-        )
+    /// Whether an operation has failed since then, or fails for good.
+    fn has_failed_since(&self, fired_before: usize) -> bool {
+        let fired = self.world.fired();
+        let for_good = fired.iter().any(|fired| fired.fault == Fault::ErrorForGood);
+        let mut new = fired[fired_before.min(fired.len())..].iter();
+        for_good || new.any(|fired| !fired.fault.is_silent())
+    }
+
+    /// Whether the device has pretended to write other files than the log's segments.
+    fn metadata_is_spoiled(&self) -> bool {
+        let fired = self.world.fired();
+        let mut silent = fired.iter().filter(|fired| fired.fault.is_silent());
+        silent.any(|fired| life::segment_of(&fired.path).is_none())
     }
 
     /// Starts the engine; `early` steps later it is interrupted.
     fn open(&mut self, early: Option<u64>) -> Result<bool, ringmq_engine::Error> {
         let process = self.world.process();
+        self.fired_at_open = self.world.fired().len();
+        self.shared.borrow_mut().oracle.failing = false;
         let opening = life::open(self.world, process, &self.plan.config, self.rng.bits());
         for step in 0.. {
             if let Some(opened) = opening.take() {
@@ -413,24 +426,13 @@ impl<'a> Story<'a> {
                 .oracle
                 .recovered(key, offsets, end, ended_ns.saturating_sub(paused_ns));
         }
-        // A stop leaves behind what a full or failing disk keeps from the log, or one that stalls for too
-        // long; what was durable before is not forgiven.
-        let failing = self.may_fail_to_open();
         for (group, key) in shared.oracle.commit_keys() {
             let number = shared.oracle.shard_of(key);
-            // Committed offsets are written once a second; the rest is the time that takes.
-            let behind = shared.oracle.is_behind(number);
-            let forgiven = behind && failing || shared.oracle.waited_in_vain(number);
-            let lost_ns = match end {
-                End::Stopped if !forgiven => 0,
-                _ if self.plan.rules.slow || end == End::Stopped => u64::MAX,
-                _ => 2_500_000_000 + paused_ns,
-            };
+            let fresh_ns = shared.oracle.loses_from(number, end, ended_ns, paused_ns);
             let shard = &life.threads[number].service.shard;
             let queue = shared.topic_ids[key.topic].and_then(|id| shard.queue(id, key.queue_id));
             let value =
                 queue.and_then(|queue| shard.committed_offset(&format!("group{group}"), queue));
-            let fresh_ns = (ended_ns + u64::from(end == End::Stopped)).saturating_sub(lost_ns);
             shared.oracle.recovered_commit(group, key, value, fresh_ns);
         }
     }
@@ -492,7 +494,10 @@ impl<'a> Story<'a> {
     /// One step of the world.
     fn step(&mut self) -> Option<Cut> {
         self.learn_damage();
-        match self.world.step() {
+        let step = self.world.step();
+        // Its turn may hear of what has just failed.
+        self.learn_failures();
+        match step {
             Step::Turn(number) => {
                 let life = self.life.as_mut()?;
                 let thread = life.threads.iter_mut().find(|t| t.number() == number)?;
@@ -510,6 +515,14 @@ impl<'a> Story<'a> {
             Step::Ran => None,
             Step::Idle => panic!("the world has come to rest"),
             Step::Halted(halt) => Some(Cut::Halted(halt)),
+        }
+    }
+
+    /// Tells the oracle when reads may have failed in this life.
+    fn learn_failures(&mut self) {
+        if self.plan.rules.read_errors && !self.shared.borrow().oracle.failing {
+            let failing = self.has_failed_since(self.fired_at_open);
+            self.shared.borrow_mut().oracle.failing = failing;
         }
     }
 
@@ -720,7 +733,7 @@ impl<'a> Story<'a> {
     fn check_fail_stop(&mut self) {
         self.check_trust();
         assert!(
-            !self.world.fired().is_empty() || self.plan.theme == Theme::Full,
+            self.has_failed_since(self.fired_at_open),
             "a shard failed without a fault"
         );
     }
@@ -861,9 +874,9 @@ impl<'a> Story<'a> {
                     waited < 10_000_000_000,
                     "I-14: {key:?} takes no record: {refused:?}"
                 );
-                let lied_to = self.plan.theme == Theme::Lies;
+                let damaged = self.shared.borrow().oracle.is_damaged(shard);
                 let read_only = self.shared.borrow().refused == Some(Refused::ReadOnly);
-                if answer == Answer::Stored || (lied_to && read_only) {
+                if answer == Answer::Stored || (damaged && read_only) {
                     break;
                 }
                 self.idle(1_000_000);
