@@ -11,7 +11,7 @@ use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ringmq_ring::turn::{Service, TurnLoop};
 use ringmq_ring::uring::{Uring, UringConfig, UringWaker};
@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::control::open::StoreChance;
 use crate::control::plane::{self, Opening};
 use crate::error::Error;
+use crate::limits::STOP_CONTROL;
 use crate::placement::default_shard_count;
 use crate::shard::{Shard, ShardStart};
 use crate::types::ShardIndex;
@@ -31,6 +32,7 @@ pub struct Engine {
     ring: UringConfig,
     opening: Opening,
     control: JoinHandle<()>,
+    failure: Arc<OnceLock<Error>>,
     /// Tells the control plane whom to wake; from then on it works.
     wakers: Sender<Vec<UringWaker>>,
 }
@@ -66,9 +68,14 @@ impl Engine {
         let (wakers, wakers_told) = channel();
         let (opened, opening) = channel();
         let for_control = config.clone();
+        let failure = Arc::new(OnceLock::new());
+        let watch = LostThread(Arc::clone(&failure), "control");
         let control = thread::Builder::new()
             .name("control".into())
-            .spawn(move || plane::run(&for_control, chance, &opened, &wakers_told))
+            .spawn(move || {
+                let _watch = watch;
+                plane::run(&for_control, chance, &opened, &wakers_told);
+            })
             .map_err(Error::io("start the thread", "control"))?;
         let opening = match opening.recv() {
             Ok(opening) => opening?,
@@ -79,6 +86,7 @@ impl Engine {
             ring: UringConfig::default(),
             opening,
             control,
+            failure,
             wakers,
         })
     }
@@ -110,7 +118,7 @@ impl Engine {
         S: Service<Uring>,
         F: FnOnce(ShardContext<'_>) -> S + Send + 'static,
     {
-        let failure = Arc::new(OnceLock::new());
+        let failure = self.failure;
         let count = self.opening.shards.len();
         let (ready, readies) = channel();
         let (mut shards, mut tell) = (Vec::new(), Vec::new());
@@ -154,27 +162,55 @@ impl Running {
         &self.wakers
     }
 
-    /// Whether a shard has failed: the others are to be stopped and the process to end with
-    /// [`Error::exit_code`].
-    pub fn has_failed(&self) -> bool {
-        self.failure.get().is_some()
+    /// Why the store cannot go on, if it cannot: a write or flush has failed, or the control plane's thread
+    /// has panicked. The shards are then to be stopped and the process to end with [`Error::exit_code`].
+    pub fn failure(&self) -> Option<&Error> {
+        self.failure.get()
     }
 
-    /// Waits until every service has stopped and the control plane is done.
+    /// Waits until every service has stopped, and then for a while until the control plane is done.
     ///
     /// # Errors
     /// [`Error::Stopped`] when a write or flush has failed; the process is to exit with code 70.
+    /// [`Error::Unfinished`] when the control plane still waits for the disk.
     pub fn join(self) -> Result<(), Error> {
         let mut outcome = Ok(());
         for shard in self.shards {
             let ended = shard.join().unwrap_or(Err(Error::ThreadLost("shard")));
             outcome = outcome.and(ended);
         }
-        let control = self.control.join();
+        let control = join_within(self.control, STOP_CONTROL);
         if let Some(failure) = Arc::into_inner(self.failure).and_then(OnceLock::into_inner) {
             return Err(failure);
         }
-        outcome.and(control.map_err(|_| Error::ThreadLost("control")))
+        outcome.and(control)
+    }
+}
+
+/// Waits for the control plane's thread; one that waits for a disk that never answers is left behind.
+fn join_within(thread: JoinHandle<()>, patience: Duration) -> Result<(), Error> {
+    let deadline = Instant::now() + patience;
+    while !thread.is_finished() {
+        if Instant::now() > deadline {
+            return Err(Error::Unfinished);
+        }
+        thread::sleep(JOIN_PAUSE);
+    }
+    thread.join().map_err(|_| Error::ThreadLost("control"))
+}
+
+/// Between two looks at a thread that is to end.
+const JOIN_PAUSE: Duration = Duration::from_millis(1);
+
+/// Goes with a thread, and tells when it panics: nobody joins it before the end.
+struct LostThread(Arc<OnceLock<Error>>, &'static str);
+
+impl Drop for LostThread {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // The first failure is the one to be told.
+            let _ = self.0.set(Error::ThreadLost(self.1));
+        }
     }
 }
 
@@ -270,4 +306,33 @@ fn chance(shards: u8) -> Result<StoreChance, Error> {
     seed.copy_from_slice(&bytes[32..]);
     chance.table_seed = u64::from_le_bytes(seed);
     Ok(chance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_is_told_and_one_that_ends_is_not() {
+        for panics in [false, true] {
+            let failure = Arc::new(OnceLock::new());
+            let watch = LostThread(Arc::clone(&failure), "control");
+            let thread = thread::spawn(move || {
+                let _watch = watch;
+                assert!(!panics, "as asked by the test");
+            });
+            let joined = join_within(thread, Duration::from_secs(60));
+            assert_eq!(joined.is_err(), panics);
+            assert_eq!(failure.get().map(Error::exit_code), panics.then_some(70));
+        }
+    }
+
+    #[test]
+    fn a_control_plane_that_does_not_end_is_not_waited_for_without_limit() {
+        let (go_on, wait) = channel::<()>();
+        let thread = thread::spawn(move || assert!(wait.recv().is_err()));
+        let joined = join_within(thread, Duration::from_millis(5));
+        assert!(matches!(joined, Err(Error::Unfinished)));
+        drop(go_on);
+    }
 }

@@ -102,6 +102,11 @@ pub enum Error {
     /// A thread of the engine ended unexpectedly.
     #[error("the {0} thread ended unexpectedly")]
     ThreadLost(&'static str),
+    /// The shards have stopped, and the control plane still waits for the disk.
+    #[error(
+        "the disk has not finished what the control plane asked of it; the next start does it again"
+    )]
+    Unfinished,
 }
 
 impl Error {
@@ -121,11 +126,11 @@ impl Error {
         matches!(self, Self::Io { source, .. } if full.contains(&source.kind()))
     }
 
-    /// Exit code for a process that ends with this error: 70 when the disk is no longer to be
+    /// Exit code for a process that ends with this error: 70 when the disk or a thread is no longer to be
     /// trusted, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Stopped { .. } => 70,
+            Self::Stopped { .. } | Self::ThreadLost(_) | Self::Unfinished => 70,
             _ => 1,
         }
     }

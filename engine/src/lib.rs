@@ -41,7 +41,7 @@ pub use log::retention::{Hours, Policy};
 pub use metrics::ShardStatus;
 pub use pull::{
     Boundary, Event, OffsetOutcome, PullOutcome, PullRequest, PullResult, PullStatus, TagFilter,
-    Ticket, ViewOutcome,
+    Ticket, View, ViewOutcome,
 };
 pub use shard::{Appended, AppendedBatch, Shard, ShardPace};
 pub use types::{

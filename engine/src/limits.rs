@@ -1,6 +1,8 @@
 //! Every bound of the engine and every size derived from one, with its reason; relations between
 //! them are checked when this compiles.
 
+use std::time::Duration;
+
 use ringmq_ring::ALIGNMENT;
 
 /// Shards of one store.
@@ -26,6 +28,11 @@ pub const BLOCKS_PER_SEGMENT_MIN: u64 = 8;
 pub const WRITE_BYTES_MAX: usize = 1 << 20;
 /// Memory of commit blocks is cut from arenas of this size.
 pub const ARENA_BYTES: usize = 4 << 20;
+/// Memory of commit blocks that only readers keep, beside what the hot tail may hold; beyond it they get
+/// copies. A slice of a block keeps the arena that the block was cut from.
+pub const PINNED_BYTES_MAX: usize = 64 << 20;
+/// A reader gets a slice of a cold read's memory when that is at least one part in so many, else a copy.
+pub const LENT_PART_MIN: usize = 4;
 /// Bytes appended and not yet written at which appends are refused as busy.
 pub const UNWRITTEN_BYTES_MAX: u64 = 32 << 20;
 
@@ -102,6 +109,10 @@ pub const OFFSETS_PERIOD_LONG_NS: u64 = 5_000_000_000;
 pub const OFFSETS_RETRY_NS: u64 = 100_000_000;
 /// A stop waits this long for a busy log to take the last group offsets.
 pub const STOP_OFFSETS_NS: u64 = 10_000_000_000;
+/// A stop waits this long for the control plane to write the last state file: the log has everything.
+pub const STOP_STATE_NS: u64 = 10_000_000_000;
+/// When the shards have stopped: how long the control plane may take to end.
+pub const STOP_CONTROL: Duration = Duration::from_secs(30);
 /// Bytes of offset records a second that are still written every second.
 pub const OFFSETS_BYTES_EAGER: usize = 64 << 10;
 /// Retention is decided this often.

@@ -25,6 +25,12 @@ pub struct ShardStatus {
     pub segments_ahead: u32,
     /// Indexes of full segments that are not on disk yet.
     pub indexes_waiting: u32,
+    /// Bytes of memory that commit blocks lie in: the open one, the hot tail, and what readers keep.
+    pub block_memory: u64,
+    /// No further segment can be prepared: sends are refused.
+    pub no_space: bool,
+    /// Damage has made the shard read-only.
+    pub read_only: bool,
     /// Checkpoints published since the start.
     pub checkpoints: u64,
     /// Group offsets have changed, or were dropped, since the log was last told.

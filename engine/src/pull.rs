@@ -132,11 +132,24 @@ pub enum OffsetOutcome {
     Pending,
 }
 
+/// What is found at a physical offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The record that begins there.
+    Found(Bytes),
+    /// No record begins there, or it is not kept any more.
+    Absent,
+    /// A bound on cold reads is reached, or an index is being rebuilt: ask again.
+    Busy,
+    /// What lies there cannot be read, or fails its checksum.
+    Damaged,
+}
+
 /// What [`crate::Shard::view`] gives at once.
 #[derive(Clone, Debug)]
 pub enum ViewOutcome {
-    /// The record, or `None` when no record begins there.
-    Ready(Option<Bytes>),
+    /// The answer.
+    Ready(View),
     /// It comes as [`crate::Event::Viewed`].
     Pending,
 }
@@ -165,8 +178,8 @@ pub enum Event {
     Viewed {
         /// Who asked.
         ticket: Ticket,
-        /// The record, or `None` when no record begins there or it is damaged.
-        record: Option<Bytes>,
+        /// The answer.
+        view: View,
     },
     /// A search by time that was pending.
     OffsetFound {

@@ -97,7 +97,7 @@ fn engine_exit_code(error: &ringmq_engine::Error) -> u8 {
         }
         Error::Locked { .. } => exit_code::LOCKED,
         Error::Ring(_) => exit_code::UNAVAILABLE,
-        Error::Stopped { .. } | Error::ThreadLost(_) => exit_code::FAIL_STOP,
+        Error::Stopped { .. } | Error::ThreadLost(_) | Error::Unfinished => exit_code::FAIL_STOP,
         _ => exit_code::IO,
     }
 }
@@ -118,5 +118,13 @@ mod tests {
         let broken = io::Error::from(io::ErrorKind::InvalidData);
         let broken = ringmq_engine::Error::io("reading", "/d")(broken);
         assert_eq!(StartError::from(broken).exit_code(), 74);
+        let no_ring = ringmq_engine::Error::Ring("io_uring is forbidden".into());
+        assert_eq!(StartError::from(no_ring).exit_code(), 69);
+        for lost in [
+            ringmq_engine::Error::ThreadLost("control"),
+            ringmq_engine::Error::Unfinished,
+        ] {
+            assert_eq!(StartError::from(lost).exit_code(), 70);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `ringmq`: flags, start, wait, stop.
 #![forbid(unsafe_code)]
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -9,6 +10,7 @@ use std::thread;
 use clap::Parser as _;
 use ringmq_server::control::boot_lines::boot_lines;
 use ringmq_server::control::log;
+use ringmq_server::control::panics;
 use ringmq_server::control::start::{StopHandle, start};
 use ringmq_server::error::{StartError, exit_code};
 use ringmq_server::flags::{Flags, Plan};
@@ -18,6 +20,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 fn main() -> ExitCode {
+    panics::install();
     let flags = match Flags::try_parse() {
         Ok(flags) => flags,
         Err(error) => {
@@ -63,7 +66,8 @@ fn run(flags: Flags) -> Result<u8, StartError> {
         running.broker_address(),
         running.name_server_address(),
     );
-    print!("{lines}");
+    // Nobody may be listening.
+    let _ = io::stdout().write_all(lines.as_bytes());
     Ok(running.wait().exit_code())
 }
 

@@ -760,11 +760,11 @@ fn handle_event<I: Io>(context: &mut Context<'_, I>, event: Event) {
             Some(Waiter::Probe(probe)) => context.probe_pulled(&probe, &result),
             _ => {}
         },
-        Event::Viewed { ticket, record } => match context.broker.waiters.take(ticket) {
+        Event::Viewed { ticket, view } => match context.broker.waiters.take(ticket) {
             Some(Waiter::View { to, offset }) => {
-                handlers::query::answer_view(context, &to, offset, record);
+                handlers::query::answer_view(context, &to, offset, view);
             }
-            Some(Waiter::Probe(probe)) => context.probe_viewed(&probe, record),
+            Some(Waiter::Probe(probe)) => context.probe_viewed(&probe, view),
             _ => {}
         },
         Event::OffsetFound { ticket, offset } => match context.broker.waiters.take(ticket) {

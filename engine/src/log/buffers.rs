@@ -56,6 +56,12 @@ impl Buffers {
         self.ready = Some(arena);
     }
 
+    /// Bytes of the arenas that are cut up and not used again yet: something still holds a part of each, or
+    /// did when it was last looked at.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.used.len() * ARENA_BYTES
+    }
+
     fn next_arena(&mut self) -> AlignedBuf {
         self.used.extend(self.current.take());
         let arena = self.reclaimed().unwrap_or_else(|| self.fresh());

@@ -23,8 +23,8 @@ use crate::block::{self, LogIdentity, Placed, SealFields};
 use crate::config::Durability;
 use crate::error::{Bound, Refused};
 use crate::limits::{
-    ASYNC_FLUSH_NS, BLOCKS_PER_SEGMENT_MIN, CONTROL_SEAL_NS, FROZEN_INDEXES_MAX,
-    SEGMENT_RECORDS_MAX, SEGMENTS_AHEAD, UNWRITTEN_BYTES_MAX, WRITE_BYTES_MAX,
+    ARENA_BYTES, ASYNC_FLUSH_NS, BLOCKS_PER_SEGMENT_MIN, CONTROL_SEAL_NS, FROZEN_INDEXES_MAX,
+    PINNED_BYTES_MAX, SEGMENT_RECORDS_MAX, SEGMENTS_AHEAD, UNWRITTEN_BYTES_MAX, WRITE_BYTES_MAX,
 };
 use crate::manifest::BlockMark;
 use crate::pull::Ticket;
@@ -94,6 +94,8 @@ pub(crate) struct CommitLog {
     marks: Watermarks,
     hot: HotTail,
     pub(crate) buffers: Buffers,
+    /// Bytes of arenas beyond which readers get copies.
+    held_bytes_max: usize,
     /// Entries of the active segment.
     pub(crate) active: ActiveIndex,
     /// Indexes of full segments whose index segments are not on disk yet, oldest first.
@@ -146,6 +148,10 @@ impl CommitLog {
             marks: Watermarks::at(start.durable.end),
             hot: HotTail::new(settings.hot_tail_bytes),
             buffers: Buffers::default(),
+            // The end of an arena may be left unused: twice the hot tail is enough for it.
+            held_bytes_max: 2 * settings.hot_tail_bytes
+                + UNWRITTEN_BYTES_MAX as usize
+                + PINNED_BYTES_MAX,
             active: start.active,
             frozen: frozen.map(|index| Frozen { index, sent: false }).collect(),
             spare_index: None,
@@ -361,6 +367,16 @@ impl CommitLog {
     /// The block in memory that holds a position: where it begins, and its bytes.
     pub(crate) fn hot_block(&self, offset: LogOffset) -> Option<(LogOffset, &Bytes)> {
         self.hot.block_at(offset)
+    }
+
+    /// Bytes of memory that commit blocks lie in.
+    pub(crate) fn block_memory(&self) -> usize {
+        self.buffers.held_bytes() + ARENA_BYTES
+    }
+
+    /// Whether slow readers keep so much memory of blocks that the next ones get copies.
+    pub(crate) fn readers_hold_too_much(&self) -> bool {
+        self.buffers.held_bytes() > self.held_bytes_max
     }
 
     pub(crate) fn marks(&self) -> &Watermarks {

@@ -10,7 +10,7 @@ use slab::Slab;
 
 use crate::index::{Cursor, Lookup, Outcome, PageRead, Step};
 use crate::limits::{COLD_REQUESTS_MAX, CURSORS_MAX, READ_AHEAD_BYTES};
-use crate::pull::{Event, PullStatus, Ticket};
+use crate::pull::{Event, PullStatus, Ticket, View};
 use crate::queue::Entry;
 use crate::token::Operation;
 use crate::types::{LogOffset, QueueNumber, SegmentNumber};
@@ -430,7 +430,7 @@ impl<I: Io> Shard<I> {
             ColdTask::View(task) => {
                 let ticket = task.ticket;
                 self.run_view(io, task)
-                    .map(|record| Event::Viewed { ticket, record })
+                    .map(|view| Event::Viewed { ticket, view })
             }
             ColdTask::Time(task) => {
                 let ticket = task.ticket;
@@ -449,7 +449,10 @@ impl<I: Io> Shard<I> {
             },
             ColdTask::View(task) => Event::Viewed {
                 ticket: task.ticket,
-                record: None,
+                view: match status {
+                    PullStatus::Damaged { .. } => View::Damaged,
+                    _ => View::Busy,
+                },
             },
             ColdTask::Time(task) => Event::OffsetFound {
                 ticket: task.ticket,

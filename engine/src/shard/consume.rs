@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ringmq_ring::Io;
 
 use crate::block::record_crc;
-use crate::limits::{GROUP_OFFSETS_MAX, PULL_RECORDS_MAX, PULL_SCAN_MAX};
+use crate::limits::{GROUP_OFFSETS_MAX, LENT_PART_MIN, PULL_RECORDS_MAX, PULL_SCAN_MAX};
 use crate::pull::{Event, PullOutcome, PullRequest, PullResult, PullStatus, Ticket};
 use crate::queue::Entry;
 use crate::types::{Committed, CommittedPlace, LogOffset, Offsets, QueueNumber};
@@ -47,6 +47,18 @@ struct Slice {
     hot: Option<LogOffset>,
     start: usize,
     end: usize,
+}
+
+impl Slice {
+    /// A small part of what was read from the disk is copied: a slow reader would keep all of it.
+    fn lent(self) -> Bytes {
+        let range = self.start..self.end;
+        if self.hot.is_none() && range.len() * LENT_PART_MIN < self.block.len() {
+            Bytes::copy_from_slice(&self.block[range])
+        } else {
+            self.block.slice(range)
+        }
+    }
 }
 
 /// How far a pull got.
@@ -147,7 +159,7 @@ impl Gathered {
 
     fn cut(&mut self) {
         if let Some(slice) = self.growing.take() {
-            self.records.push(slice.block.slice(slice.start..slice.end));
+            self.records.push(slice.lent());
         }
     }
 }
@@ -323,6 +335,10 @@ impl<I: Io> Shard<I> {
             let mut result = self.pull_result(task, PullStatus::Found);
             task.found.cut();
             result.records = std::mem::take(&mut task.found.records);
+            if self.log.readers_hold_too_much() {
+                let copies = result.records.iter_mut();
+                copies.for_each(|slice| *slice = Bytes::copy_from_slice(slice));
+            }
             result.count = task.found.count;
             result.bytes = task.found.bytes;
             Progress::Answer(result)

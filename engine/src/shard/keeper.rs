@@ -34,6 +34,8 @@ pub(super) struct Keeper {
     pub(super) stop: StopStage,
     /// How long a stop waits for the log to take the last offsets; known from its first turn on.
     pub(super) offsets_until_ns: Option<u64>,
+    /// How long a stop waits for the last state file; known once nothing else is in flight.
+    pub(super) state_until_ns: u64,
 }
 
 /// How far a stop has come.
@@ -70,6 +72,8 @@ struct ManifestFile {
     writing: bool,
     /// Changed since the write in flight was submitted, or with none in flight.
     dirty: bool,
+    /// The write that is due is followed by another one, into the other slot.
+    twice: bool,
     /// State generations that the content no longer names.
     dropped: Vec<u64>,
     /// Those that the write in flight leaves out: no slot needs them once it is durable.
@@ -109,6 +113,7 @@ impl Keeper {
                 file: manifest_file,
                 writing: false,
                 dirty: false,
+                twice: false,
                 dropped: Vec::new(),
                 dropping: Vec::new(),
             },
@@ -129,6 +134,7 @@ impl Keeper {
             offsets_put_off: false,
             stop: StopStage::No,
             offsets_until_ns: None,
+            state_until_ns: 0,
         }
     }
 
@@ -163,10 +169,12 @@ impl Keeper {
         self.checkpoints += 1;
     }
 
-    /// Leaves everything before a segment out of the manifest, which is to be written.
+    /// Leaves everything before a segment out of the manifest, which is to be written: into both slots,
+    /// so that either of them alone does not miss a segment that has gone.
     pub(super) fn forget_before(&mut self, segment: SegmentNumber) {
         self.manifest.content.oldest_segment = segment.0;
         self.manifest.dirty = true;
+        self.manifest.twice = true;
     }
 
     /// Writes the manifest if it has changed.
@@ -182,7 +190,7 @@ impl Keeper {
             unreachable!("runs and states are cut to their bounds where they are added")
         };
         manifest.sequence = sequence;
-        manifest.dirty = false;
+        manifest.dirty = std::mem::take(&mut manifest.twice);
         manifest.writing = true;
         manifest.dropping.append(&mut manifest.dropped);
         let position = Manifest::position(sequence);

@@ -12,7 +12,7 @@ use crate::control_record::{ControlRecord, OFFSETS_MAX, QueueMinimum, minimum_li
 use crate::index::{Damage, OpenSegment};
 use crate::limits::{
     OFFSETS_BYTES_EAGER, OFFSETS_PERIOD_LONG_NS, OFFSETS_PERIOD_NS, OFFSETS_RETRY_NS,
-    STOP_OFFSETS_NS,
+    STOP_OFFSETS_NS, STOP_STATE_NS,
 };
 use crate::log::retention::{Fullness, SegmentAge, Space};
 use crate::log::segment_set::Segment;
@@ -532,6 +532,7 @@ impl<I: Io> Shard<I> {
                 } else {
                     StopStage::Witnessing
                 };
+                self.keeper.state_until_ns = self.now.monotonic_ns + STOP_STATE_NS;
                 if writing {
                     if self.offsets.is_behind() {
                         self.keeper.checkpoint.want();
@@ -540,7 +541,7 @@ impl<I: Io> Shard<I> {
                 }
             }
             StopStage::Checkpointing
-                if self.keeper.checkpoint.is_idle()
+                if self.has_last_state()
                     && self.keeper.manifest_is_durable()
                     && self.log.is_quiet() =>
             {
@@ -548,6 +549,19 @@ impl<I: Io> Shard<I> {
             }
             _ => {}
         }
+    }
+
+    /// The last state file is published, or the stop goes on without it: the next start then reads more of
+    /// the log, which is whole.
+    fn has_last_state(&self) -> bool {
+        let is_late = self.keeper.state_until_ns <= self.now.monotonic_ns;
+        if is_late && !self.keeper.checkpoint.is_idle() {
+            tracing::warn!(
+                shard = self.index.0,
+                "the last state file is not written in time: the next start takes longer"
+            );
+        }
+        is_late || self.keeper.checkpoint.is_idle()
     }
 
     /// A stop goes on when the log has all group offsets, or will not take them in time. It may be busy for

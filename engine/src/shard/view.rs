@@ -6,7 +6,7 @@ use ringmq_ring::Io;
 
 use crate::block::{BlockView, DamagedBlock, LogIdentity};
 use crate::index::{BlockLookup, BlockOutcome, Step};
-use crate::pull::{Ticket, ViewOutcome};
+use crate::pull::{Ticket, View, ViewOutcome};
 use crate::queue::BlockTime;
 use crate::types::{LogOffset, PhysicalOffset, QueueNumber};
 
@@ -31,8 +31,10 @@ enum Stage {
     Found(BlockTime),
     /// The block was read.
     Read(LogOffset, Bytes),
-    /// No block holds the position, or it cannot be read.
+    /// No block holds the position.
     Absent,
+    /// The index segment that knows is being rebuilt.
+    Rebuilding,
 }
 
 impl ViewTask {
@@ -43,7 +45,8 @@ impl ViewTask {
     fn take_outcome(&mut self, outcome: BlockOutcome) {
         self.stage = match outcome {
             BlockOutcome::Found(block) => Stage::Found(block),
-            BlockOutcome::Absent | BlockOutcome::Damaged(_) => Stage::Absent,
+            BlockOutcome::Absent => Stage::Absent,
+            BlockOutcome::Damaged(_) => Stage::Rebuilding,
         };
     }
 }
@@ -57,22 +60,24 @@ impl<I: Io> Shard<I> {
             stage: Stage::Memory,
         };
         if physical.shard() != self.index {
-            return ViewOutcome::Ready(None);
+            return ViewOutcome::Ready(View::Absent);
         }
         match self.run_view(io, task) {
-            Some(record) => ViewOutcome::Ready(record),
+            Some(view) => ViewOutcome::Ready(view),
             None => ViewOutcome::Pending,
         }
     }
 
-    pub(super) fn run_view(&mut self, io: &mut I, mut task: ViewTask) -> Option<Option<Bytes>> {
-        if task.position >= self.visible() {
-            return Some(None);
+    /// Runs a view as far as memory reaches; `None` when it reads.
+    pub(super) fn run_view(&mut self, io: &mut I, mut task: ViewTask) -> Option<View> {
+        if task.position >= self.visible() || self.log.segments.locate(task.position).is_none() {
+            return Some(View::Absent);
         }
         let need = match &mut task.stage {
             Stage::Memory => {
                 if let Some((at, block)) = self.log.hot_block(task.position) {
-                    return Some(record_at(self.log.identity(), at, block, task.position));
+                    let view = record_at(self.log.identity(), at, block, task.position);
+                    return Some(self.lent(view));
                 }
                 let (segment, _) = task.position.split(self.log.segments.size);
                 task.stage = match self.block_in_memory(task.position) {
@@ -98,11 +103,13 @@ impl<I: Io> Shard<I> {
             Stage::Read(start, bytes) => {
                 return Some(record_at(self.log.identity(), *start, bytes, task.position));
             }
-            Stage::Absent => return Some(None),
+            Stage::Absent => return Some(View::Absent),
+            Stage::Rebuilding => return Some(View::Busy),
         };
         match self.begin_read(io, need, ColdTask::View(task)) {
             Began::Flying => None,
-            _ => Some(None),
+            Began::Broken(_) => Some(View::Damaged),
+            Began::Ready(_) | Began::Refused(_) => Some(View::Busy),
         }
     }
 
@@ -122,6 +129,16 @@ impl<I: Io> Shard<I> {
         }
     }
 
+    /// A record in memory, copied when readers keep too much of it already.
+    fn lent(&self, view: View) -> View {
+        match view {
+            View::Found(record) if self.log.readers_hold_too_much() => {
+                View::Found(Bytes::copy_from_slice(&record))
+            }
+            view => view,
+        }
+    }
+
     fn block_in_memory(&self, position: LogOffset) -> Option<BlockTime> {
         let frozen = self.log.frozen.iter().map(|frozen| &*frozen.index);
         std::iter::once(&self.log.active)
@@ -131,24 +148,27 @@ impl<I: Io> Shard<I> {
 }
 
 /// The message that begins at `position` in the block at `at`; control records are nobody's business.
-fn record_at(
-    identity: &LogIdentity,
-    at: LogOffset,
-    block: &Bytes,
-    position: LogOffset,
-) -> Option<Bytes> {
+fn record_at(identity: &LogIdentity, at: LogOffset, block: &Bytes, position: LogOffset) -> View {
     if let Ok(view) = BlockView::parse(block, identity, at) {
-        let record = view.records().find(|record| record.position == position)?;
-        let message = record.queue != QueueNumber::CONTROL;
-        return message.then(|| block.slice_ref(record.bytes));
+        let record = view.records().find(|record| record.position == position);
+        let message = record.filter(|record| record.queue != QueueNumber::CONTROL);
+        return message.map_or(View::Absent, |record| {
+            View::Found(block.slice_ref(record.bytes))
+        });
     }
-    let damaged = DamagedBlock::read(block, identity, at)?;
+    let Some(damaged) = DamagedBlock::read(block, identity, at) else {
+        return View::Damaged;
+    };
     let within = u32::try_from(position.0 - at.0).ok();
     let mut records = damaged.records.iter();
-    let record = records.find(|record| record.within_block == within && within.is_some())?;
-    let message = record
-        .queue
-        .is_some_and(|queue| queue != QueueNumber::CONTROL);
-    let bytes = damaged.bytes_of(record, block).filter(|_| message)?;
-    Some(block.slice_ref(bytes))
+    let Some(record) = records.find(|record| record.within_block == within && within.is_some())
+    else {
+        // Where the records begin may be what is lost.
+        return View::Damaged;
+    };
+    match (record.queue, damaged.bytes_of(record, block)) {
+        (Some(QueueNumber::CONTROL), _) => View::Absent,
+        (Some(_), Some(bytes)) => View::Found(block.slice_ref(bytes)),
+        _ => View::Damaged,
+    }
 }

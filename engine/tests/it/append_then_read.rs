@@ -1,5 +1,5 @@
 use crate::store::{Store, bodies_of, parts, small_config};
-use ringmq_engine::{Event, PullOutcome, PullStatus, Refused, TagFilter};
+use ringmq_engine::{Event, PullOutcome, PullStatus, Refused, TagFilter, View};
 
 #[test]
 fn what_is_acknowledged_is_read_back_in_order() {
@@ -151,12 +151,15 @@ fn a_record_is_viewed_by_its_physical_offset() {
     let (shard, _) = store.queue("orders", 0);
     let sent = store.send("orders", 0, b"look at me");
     let viewed = store.with(shard, |shard, io| shard.view(io, sent.physical, 1));
-    let ringmq_engine::ViewOutcome::Ready(Some(record)) = viewed else {
+    let ringmq_engine::ViewOutcome::Ready(View::Found(record)) = viewed else {
         panic!("{viewed:?}")
     };
     let record = ringmq_protocol::RecordView::parse(&record).unwrap();
     assert_eq!(record.body(), b"look at me");
     let beside = ringmq_engine::PhysicalOffset(sent.physical.0 + 1);
     let nothing = store.with(shard, |shard, io| shard.view(io, beside, 1));
-    assert!(matches!(nothing, ringmq_engine::ViewOutcome::Ready(None)));
+    assert!(matches!(
+        nothing,
+        ringmq_engine::ViewOutcome::Ready(View::Absent)
+    ));
 }

@@ -1,6 +1,6 @@
 use crate::roll_segment::body;
 use crate::store::{Store, small_config};
-use ringmq_engine::{Event, PullStatus, ViewOutcome};
+use ringmq_engine::{Event, PullStatus, View, ViewOutcome};
 
 fn filled(seed: u64) -> Store {
     let mut config = small_config();
@@ -93,7 +93,7 @@ fn a_cold_record_is_viewed_by_its_physical_offset() {
             event,
             Event::Viewed {
                 ticket: 77,
-                record: Some(_)
+                view: View::Found(_)
             }
         )
     };

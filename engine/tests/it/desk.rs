@@ -8,7 +8,7 @@ use ringmq_engine::control::open::{StoreChance, open_store};
 use ringmq_engine::control::worker::Worker;
 use ringmq_engine::{
     Appended, Boundary, Config, Event, OffsetOutcome, PhysicalOffset, PullOutcome, PullRequest,
-    PullResult, PullStatus, QueueNumber, Refused, Shard, ShardPace, TagFilter, TopicId,
+    PullResult, PullStatus, QueueNumber, Refused, Shard, ShardPace, TagFilter, TopicId, View,
     ViewOutcome,
 };
 use ringmq_protocol::{RecordParts, RecordView};
@@ -271,13 +271,22 @@ impl Desk {
         }
     }
 
+    /// The record at a physical offset, if one begins there.
     pub fn view(&mut self, physical: PhysicalOffset) -> Option<Bytes> {
+        match self.look_at(physical) {
+            View::Found(record) => Some(record),
+            View::Absent => None,
+            view => panic!("{view:?} at {physical:?}"),
+        }
+    }
+
+    pub fn look_at(&mut self, physical: PhysicalOffset) -> View {
         let SimThread { io, service, .. } = &mut self.thread;
         match service.shard.view(io, physical, 9) {
-            ViewOutcome::Ready(record) => record,
+            ViewOutcome::Ready(view) => view,
             ViewOutcome::Pending => {
                 match self.event("the view", |event| matches!(event, Event::Viewed { .. })) {
-                    Event::Viewed { record, .. } => record,
+                    Event::Viewed { view, .. } => view,
                     _ => unreachable!("it is a view"),
                 }
             }

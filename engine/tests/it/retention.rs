@@ -65,3 +65,33 @@ fn the_active_segment_stays_however_old_it_is() {
     assert_eq!((offsets.min, offsets.max), (600, 600));
     assert_eq!(store.send("orders", 0, b"next").queue_offset, 600);
 }
+
+#[test]
+fn either_slot_of_the_manifest_alone_opens_the_store_after_segments_have_gone() {
+    const SLOT_BYTES: u64 = 32 << 10;
+    for damaged in 0..2 {
+        let mut store = Store::new(103, config(Some(3 * (512 << 10)), i64::MAX));
+        let (shard, queue) = store.queue("orders", 0);
+        let mut sent = 0;
+        while store.shard(shard).offsets(queue).min == 0 {
+            for _ in 0..50 {
+                store.send("orders", 0, &body(sent));
+                sent += 1;
+            }
+            store.pass_ms(2_000);
+            assert!(sent < 5_000, "nothing retires");
+        }
+        // Until its file has gone, and no longer: the manifest was last written for that.
+        store.pass_ms(100);
+        let before = store.shard(shard).offsets(queue);
+        let world = store.kill();
+        let at = damaged * SLOT_BYTES + 100;
+        let manifest = std::path::Path::new("data/shard-00/manifest");
+        world.flip(manifest, at, 1).expect("a manifest");
+        let mut store = Store::open(world, config(None, i64::MAX));
+        let (shard, queue) = store.queue("orders", 0);
+        assert_eq!(store.shard(shard).offsets(queue), before, "slot {damaged}");
+        let kept: Vec<_> = (before.min..before.max).map(|n| body(n as u32)).collect();
+        assert!(store.bodies("orders", 0) == kept, "slot {damaged}");
+    }
+}

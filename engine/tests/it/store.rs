@@ -162,12 +162,23 @@ impl Store {
         Self::open(self.world, self.config)
     }
 
-    /// Stops in order, leaving the world.
-    pub fn stop(mut self) -> (World, Config) {
+    /// Ends the process, leaving the world.
+    pub fn kill(self) -> World {
+        self.world.kill(self.process);
+        self.world
+    }
+
+    /// Asks all shards to stop.
+    pub fn ask_to_stop(&mut self) {
         for thread in &mut self.threads {
             thread.service.shard.stop();
             thread.io.waker().wake();
         }
+    }
+
+    /// Stops in order, leaving the world.
+    pub fn stop(mut self) -> (World, Config) {
+        self.ask_to_stop();
         self.run_until("stopped", |store| {
             store.threads.iter().all(SimThread::is_stopped)
         });

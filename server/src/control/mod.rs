@@ -9,6 +9,7 @@ mod live;
 pub mod log;
 mod min_brokers;
 pub mod name_servers;
+pub mod panics;
 pub mod registration;
 mod remoting;
 pub mod start;

@@ -141,7 +141,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let (stop, stop_orders) = flume::bounded(1);
     let (tell_ended, ended) = flume::bounded(1);
     let control = thread::Builder::new()
-        .name("supervisor".to_owned())
+        .name(super::panics::SUPERVISOR.to_owned())
         .spawn(move || supervisor.run(&stop_orders, &tell_ended))
         .map_err(StartError::Thread)?;
     Ok(Running {

@@ -13,7 +13,7 @@ use super::desk::Desk;
 use super::min_brokers::MinBrokers;
 use super::registration::{Registrar, State};
 use super::threads::Threads;
-use super::{kv_file, log};
+use super::{kv_file, log, panics};
 use crate::broker::{SharedMap, Topic};
 use crate::data_version::DataVersion;
 use crate::desk::Reply;
@@ -227,7 +227,7 @@ impl Supervisor {
             self.shards[index].reply(reply);
         }
         self.shards.iter_mut().for_each(ShardLine::flush_replies);
-        if self.threads.have_failed() {
+        if self.threads.failure().is_some() || panics::has_any() {
             look = Look::Failed;
         }
         look
@@ -260,7 +260,10 @@ impl Supervisor {
     /// What is left to do when a disk cannot be trusted any more: answer that outcomes are unknown,
     /// send clients elsewhere, and end without waiting for anything that may never come.
     fn fail(mut self) -> Ended {
-        tracing::error!("a shard has failed: nothing more is acknowledged, the process ends");
+        if let Some(reason) = self.threads.failure() {
+            tracing::error!("{reason}");
+        }
+        tracing::error!("nothing more is acknowledged, the process ends");
         self.wait_left();
         if let Some(registrar) = self.registrar.take() {
             registrar.stop();

@@ -94,11 +94,11 @@ impl Threads {
             .map_err(StartError::Thread)
     }
 
-    /// Whether a shard has seen a write fail.
-    pub fn have_failed(&self) -> bool {
+    /// Why the store cannot go on, if it cannot.
+    pub fn failure(&self) -> Option<&ringmq_engine::Error> {
         match self {
-            Self::Engine(running) => running.has_failed(),
-            Self::Alone(_) => false,
+            Self::Engine(running) => running.failure(),
+            Self::Alone(_) => None,
         }
     }
 

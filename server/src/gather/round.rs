@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use ringmq_engine::PullResult;
+use ringmq_engine::{PullResult, View};
 use ringmq_protocol::code::response;
 use ringmq_ring::Io;
 
@@ -290,8 +289,8 @@ impl<I: Io> Context<'_, I> {
     }
 
     /// A record that a task has viewed has come.
-    pub fn probe_viewed(&mut self, probe: &Probe, record: Option<Bytes>) {
-        self.probe_came(probe, |task, _| task.take_record(record));
+    pub fn probe_viewed(&mut self, probe: &Probe, view: View) {
+        self.probe_came(probe, |task, _| task.take_viewed(view));
     }
 
     fn probe_came(&mut self, probe: &Probe, take: impl FnOnce(&mut Task, &mut Self)) {

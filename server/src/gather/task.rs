@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ringmq_engine::placement::shard_of;
 use ringmq_engine::{
     Boundary, CommittedPlace, OffsetOutcome, Offsets, PhysicalOffset, PullOutcome, PullRequest,
-    PullResult, PullStatus, QueueNumber, TagFilter, TopicId, ViewOutcome,
+    PullResult, PullStatus, QueueNumber, TagFilter, TopicId, View, ViewOutcome,
 };
 use ringmq_protocol::RecordView;
 use ringmq_protocol::code::response;
@@ -293,9 +292,9 @@ impl Task {
         let ticket = self.wait(ctx, 0, When::Record);
         match ctx.broker.engine.view(ctx.io, offset, ticket) {
             ViewOutcome::Pending => self.reading += 1,
-            ViewOutcome::Ready(record) => {
+            ViewOutcome::Ready(view) => {
                 ctx.broker.waiters.take(ticket);
-                self.found.record = record;
+                self.take_view(view);
             }
         }
     }
@@ -429,9 +428,20 @@ impl Task {
         self.set_time(probe.row, probe.when, store_ms(result));
     }
 
-    pub(super) fn take_record(&mut self, record: Option<Bytes>) {
+    pub(super) fn take_viewed(&mut self, view: View) {
         self.reading = self.reading.saturating_sub(1);
-        self.found.record = record;
+        self.take_view(view);
+    }
+
+    fn take_view(&mut self, view: View) {
+        match view {
+            View::Found(record) => self.found.record = Some(record),
+            View::Absent | View::Damaged => {}
+            View::Busy => {
+                let remark = "too many old messages are being read; ask again in a moment";
+                self.refuse(Refusal::new(response::SYSTEM_BUSY, remark));
+            }
+        }
     }
 
     /// An offset by time has been found; it takes effect.

@@ -1,7 +1,6 @@
 //! One record by its offset id (33), read on the shard that the offset names.
 
-use bytes::Bytes;
-use ringmq_engine::{PhysicalOffset, ViewOutcome};
+use ringmq_engine::{PhysicalOffset, View, ViewOutcome};
 use ringmq_protocol::code::response;
 use ringmq_protocol::command::query::ViewMessage;
 use ringmq_ring::Io;
@@ -27,28 +26,34 @@ pub fn view<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
     });
     match ctx.broker.engine.view(ctx.io, physical, ticket) {
         ViewOutcome::Pending => {}
-        ViewOutcome::Ready(record) => {
+        ViewOutcome::Ready(view) => {
             ctx.broker.waiters.take(ticket);
-            answer_view(ctx, &request.to, offset, record);
+            answer_view(ctx, &request.to, offset, view);
         }
     }
     Ok(())
 }
 
-/// Answers a view with the record, or says that none begins there.
-pub fn answer_view<I: Io>(
-    ctx: &mut Context<'_, I>,
-    to: &ReplyTo,
-    offset: i64,
-    record: Option<Bytes>,
-) {
-    match record {
-        None => ctx.refuse(to, &not_found(offset)),
-        Some(record) => ctx.front.answer(to, |out| {
-            to.head(out, response::SUCCESS, None, record.len(), |_| ());
-            out.push(record);
-        }),
-    }
+/// Answers a view with the record, or says why not.
+pub fn answer_view<I: Io>(ctx: &mut Context<'_, I>, to: &ReplyTo, offset: i64, view: View) {
+    let refusal = match view {
+        View::Found(record) => {
+            return ctx.front.answer(to, |out| {
+                to.head(out, response::SUCCESS, None, record.len(), |_| ());
+                out.push(record);
+            });
+        }
+        View::Absent => not_found(offset),
+        View::Busy => {
+            let remark = "too many old messages are being read; ask again in a moment";
+            Refusal::new(response::SYSTEM_BUSY, remark)
+        }
+        View::Damaged => {
+            let remark = format!("the message at the offset {offset} cannot be read or is damaged");
+            Refusal::new(response::SYSTEM_ERROR, remark)
+        }
+    };
+    ctx.refuse(to, &refusal);
 }
 
 fn not_found(offset: i64) -> Refusal {
