@@ -1,7 +1,7 @@
 //! Whole processes: in this one through `start`, and the binary with its signals and exit codes.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -294,6 +294,73 @@ fn a_failed_write_ends_the_program_and_loses_nothing_acknowledged() {
     assert_eq!(kept[..2], ["one", "two"]);
     second.signal(Signal::TERM);
     assert_eq!(second.end().0, Some(0));
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_named_with_its_exit_code_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = program(folder.path());
+    let mut client = Client::connect(first.broker);
+    assert_eq!(client.ask(&send("T", 0, "kept")).code, 0);
+    first.signal(Signal::TERM);
+    assert_eq!(first.end().0, Some(0));
+    let store = folder.path().join("data/store");
+    let whole = std::fs::read(&store).unwrap();
+    let mut damaged = whole.clone();
+    damaged[30] ^= 1;
+    let run = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_ringmq"))
+            .args(["standalone", "--namesrv-port", "0", "--broker-port", "0"])
+            .args(["--data", "data"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), error)
+    };
+    std::fs::write(&store, &damaged).unwrap();
+    let (code, error) = run();
+    assert_eq!(code, Some(74), "{error}");
+    assert!(error.contains("store"), "{error}");
+    // Never a new store over an old log.
+    std::fs::remove_file(&store).unwrap();
+    let (code, error) = run();
+    assert_eq!(code, Some(74), "{error}");
+    assert!(error.contains("store file"), "{error}");
+    assert!(!store.exists());
+
+    std::fs::write(&store, &whole).unwrap();
+    let again = program(folder.path());
+    let mut client = Client::connect(again.broker);
+    assert_eq!(drain(&mut client, "T", 0), ["kept"]);
+    again.signal(Signal::TERM);
+    assert_eq!(again.end().0, Some(0));
+}
+
+#[test]
+fn the_program_serves_when_nobody_reads_what_it_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ringmq"))
+        .args(["standalone", "--namesrv-port", "0", "--data", "data"])
+        .args(["--broker-port", &address.port().to_string()])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).is_err() {
+        assert!(Instant::now() < deadline, "it does not listen");
+        std::thread::yield_now();
+    }
+    let mut client = Client::connect(address);
+    assert_eq!(client.ask(&send("T", 0, "served")).code, 0);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

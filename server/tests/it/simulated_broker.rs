@@ -7,7 +7,7 @@ use ringmq_engine::Shard;
 use ringmq_engine::config::Config;
 use ringmq_engine::control::open::{OpenedShard, StoreChance, open_store};
 use ringmq_engine::control::worker::Worker;
-use ringmq_ring::sim::{Faults, SimClient, SimIo, SimThread, Step, World};
+use ringmq_ring::sim::{Fault, Faults, Latency, SimClient, SimIo, SimThread, Step, World};
 use ringmq_ring::{Io, Mailboxes};
 use ringmq_server::connection::Port;
 use ringmq_server::limits;
@@ -78,6 +78,25 @@ impl Town {
         Self { world, threads }
     }
 
+    /// Lets this much time pass.
+    fn pass(&mut self, nanoseconds: u64) {
+        let until_ns = self.world.now().monotonic_ns + nanoseconds;
+        while self.world.now().monotonic_ns < until_ns {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        match self.world.step() {
+            Step::Turn(number) => {
+                let thread = self.threads.iter_mut().find(|t| t.number() == number);
+                thread.expect("a thread of the town").turn();
+            }
+            Step::Ran => {}
+            step => panic!("{step:?}, seed {}", self.world.seed()),
+        }
+    }
+
     /// Lets the world go on until the peers have as many answers as they want.
     fn run_until_answered(&mut self, peers: &mut [Peer]) {
         let until_ns = self.world.now().monotonic_ns + 60 * limits::SECOND_NS;
@@ -88,14 +107,7 @@ impl Town {
                 "no answer within a minute, seed {}",
                 self.world.seed()
             );
-            match self.world.step() {
-                Step::Turn(number) => {
-                    let thread = self.threads.iter_mut().find(|t| t.number() == number);
-                    thread.expect("a thread of the town").turn();
-                }
-                Step::Ran => {}
-                step => panic!("{step:?}, seed {}", self.world.seed()),
-            }
+            self.step();
         }
     }
 }
@@ -141,6 +153,53 @@ impl Peer {
         answers.sort_by_key(|answer| answer.opaque);
         answers
     }
+}
+
+#[test]
+fn a_send_that_the_disk_keeps_waiting_is_answered_10_in_time_and_stored_all_the_same() {
+    let mut town = Town::new(3, 1);
+    let mut peers = [Peer::new(&town)];
+    peers[0].ask(1, &send("TopicSlow", 0, "quick"));
+    town.run_until_answered(&mut peers);
+    assert_eq!(peers[0].take()[0].code, 0);
+    // The group is made, which takes a write.
+    peers[0].ask(1, &pull("TopicSlow", 0, 0));
+    town.run_until_answered(&mut peers);
+    assert_eq!(bodies(&peers[0].take()[0]), ["quick"]);
+    // Until the witness of that has been written.
+    town.pass(3 * limits::SECOND_NS);
+    let stall_ns = 9 * limits::SECOND_NS;
+    town.world.set_faults(Faults {
+        planned: [(town.world.operations() + 1, Fault::Stall)].into(),
+        latency: Latency {
+            stall_ns: (stall_ns, stall_ns),
+            ..Latency::default()
+        },
+        ..Faults::default()
+    });
+    let asked_ns = town.world.now().monotonic_ns;
+    peers[0].ask(2, &send("TopicSlow", 0, "slow"));
+    town.run_until_answered(&mut peers);
+    let answer = peers[0].take().remove(0);
+    let took_ns = town.world.now().monotonic_ns - asked_ns;
+    assert_eq!(answer.code, 10, "{answer:?}");
+    assert_eq!(answer.number("queueOffset"), 1, "its place is told");
+    // `syncFlushTimeout` of the settings of these tests.
+    let timeout_ns = 5 * limits::SECOND_NS;
+    assert!(
+        (timeout_ns..timeout_ns + limits::SECOND_NS).contains(&took_ns),
+        "{took_ns} ns"
+    );
+    // Nobody sees it before it is durable; then everybody does, and nobody is answered twice.
+    peers[0].ask(3, &pull("TopicSlow", 0, 1));
+    town.run_until_answered(&mut peers);
+    assert_eq!(peers[0].take()[0].code, 19);
+    town.pass(stall_ns);
+    peers[0].ask(4, &pull("TopicSlow", 0, 1));
+    town.run_until_answered(&mut peers);
+    let answers = peers[0].take();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(bodies(&answers[0]), ["slow"]);
 }
 
 #[test]
