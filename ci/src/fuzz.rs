@@ -10,7 +10,7 @@ use crate::process::{command, exists, run as run_process};
 use crate::root;
 
 /// Folders that hold a `fuzz/` workspace.
-const PLACES: &[&str] = &["client/protocol", "engine"];
+const PLACES: &[&str] = &["client/protocol", "engine", "server"];
 
 /// How long each target runs.
 #[derive(Args)]

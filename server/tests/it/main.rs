@@ -16,6 +16,7 @@ mod names_golden;
 mod process;
 mod progress;
 mod pulls;
+mod request_dispatch;
 mod sends;
 mod simulated;
 mod simulated_broker;
