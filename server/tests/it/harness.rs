@@ -18,6 +18,7 @@ use ringmq_server::broker::system_topics::SystemTopicSettings;
 use ringmq_server::broker::{GroupTable, TopicTable};
 use ringmq_server::calls::Calls;
 use ringmq_server::connection::Port;
+use ringmq_server::doors::Doors;
 use ringmq_server::gather::Gathers;
 use ringmq_server::handlers::names::NameService;
 use ringmq_server::home::Home;
@@ -56,6 +57,11 @@ struct Thread {
 impl Server {
     /// A name server whose connections are spread over `shards` threads.
     pub fn names(shards: usize) -> Self {
+        Self::names_with(shards, Doors::default())
+    }
+
+    /// As [`Server::names`], for no more connections than that.
+    pub fn names_with(shards: usize, doors: Doors) -> Self {
         let (listener, names) = bind();
         let mut listener = Some(listener);
         let mesh = Mailboxes::mesh(shards, limits::MAILBOX_SLOTS);
@@ -64,6 +70,7 @@ impl Server {
             start(move |_io, link| {
                 let names = listener.is_some().then(name_service);
                 let mut service = ShardService::new(Mux::new(mailboxes), None, names, link);
+                service.set_doors(doors);
                 if let Some(listener) = listener {
                     service.listen(listener, Port::NameServer);
                 }

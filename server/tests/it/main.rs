@@ -6,6 +6,7 @@
 mod admin;
 mod broker;
 mod connections;
+mod doors;
 mod golden;
 mod groups;
 mod harness;

@@ -142,6 +142,80 @@ fn a_broker_registers_with_all_its_name_servers_and_leaves_them_when_it_stops() 
 }
 
 #[test]
+fn a_broker_on_ipv6_is_announced_sent_to_and_read_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = standalone(folder.path(), 2);
+    let broker = config.broker.as_mut().unwrap();
+    broker.bind_address = "::1".parse().unwrap();
+    broker.address = "::1".parse().unwrap();
+    let running = start(&config).unwrap();
+    let address = running.broker_address().unwrap();
+    assert!(address.is_ipv6());
+    let mut client = broker_of(&running);
+    for queue in 0..4 {
+        assert_eq!(client.ask(&send("Six", queue, "hello")).code, 0);
+        assert_eq!(drain(&mut client, "Six", queue), ["hello"]);
+    }
+    let mut names = Client::connect(running.name_server_address().unwrap());
+    let route = ask_until(&mut names, &Ask::new(105).with("topic", "Six"), 0);
+    let expected = format!(r#""brokerAddrs":{{"0":"{address}"}}"#);
+    assert!(route.text().contains(&expected), "{}", route.text());
+    assert!(expected.contains("[::1]:"));
+    assert_eq!(running.stop(), Ended::Stopped);
+}
+
+#[test]
+fn the_replication_port_is_announced_and_nobody_listens_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(&standalone(folder.path(), 1)).unwrap();
+    let mut names = Client::connect(running.name_server_address().unwrap());
+    // A slave is told where its master is.
+    let slave = names.ask(
+        &Ask::new(103)
+            .with("brokerName", "broker-a")
+            .with("brokerAddr", "127.0.0.1:1")
+            .with("clusterName", "DefaultCluster")
+            .with("haServerAddr", "127.0.0.1:2")
+            .with("brokerId", 1)
+            .body("{}"),
+    );
+    let master = running.broker_address().unwrap();
+    assert_eq!(slave.field("masterAddr"), Some(master.to_string().as_str()));
+    let announced: SocketAddr = slave.field("haServerAddr").unwrap().parse().unwrap();
+    assert_eq!(announced.port(), master.port() + 1);
+    assert!(std::net::TcpStream::connect(announced).is_err());
+}
+
+/// A port that is free, and so is the one two below.
+fn port_with_vip() -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let mut ports = (0..100).map(|_| {
+        let any = TcpListener::bind("127.0.0.1:0").unwrap();
+        any.local_addr().unwrap().port()
+    });
+    ports.find(|port| free(*port) && free(port - 2)).unwrap()
+}
+
+#[test]
+fn clients_of_the_vip_channel_are_served_two_ports_below() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = standalone(folder.path(), 1);
+    let port = port_with_vip();
+    config.broker.as_mut().unwrap().port = port;
+    let running = start(&config).unwrap();
+    let vip = SocketAddr::from(([127, 0, 0, 1], port - 2));
+    let mut client = Client::connect(vip);
+    assert_eq!(client.ask(&send("T", 0, "hello")).code, 0);
+    assert_eq!(drain(&mut broker_of(&running), "T", 0), ["hello"]);
+    assert_eq!(running.stop(), Ended::Stopped);
+
+    let _taken = TcpListener::bind(vip).unwrap();
+    let error = start(&config).unwrap_err().to_string();
+    assert!(error.contains(&format!("{vip} is in use")), "{error}");
+    assert!(error.contains("VIP channel"), "{error}");
+}
+
+#[test]
 fn a_busy_port_and_a_busy_folder_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let config = standalone(folder.path(), 1);

@@ -79,8 +79,17 @@ impl Town {
 fn an_idle_connection_is_closed_after_two_minutes_and_not_before() {
     let mut town = Town::new(1, 2);
     let client = town.world.connect(PORT);
+    client.send(Ask::new(106).frame(1));
     let seconds = town.seconds_until_closed(&client, 300);
     assert!(matches!(seconds, Some(120..=126)), "{seconds:?}");
+}
+
+#[test]
+fn a_connection_that_never_asks_is_closed_after_a_minute_and_not_before() {
+    let mut town = Town::new(1, 2);
+    let client = town.world.connect(PORT);
+    let seconds = town.seconds_until_closed(&client, 300);
+    assert!(matches!(seconds, Some(60..=66)), "{seconds:?}");
 }
 
 #[test]

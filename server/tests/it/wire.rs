@@ -139,6 +139,11 @@ impl Client {
         self.stream.write_all(bytes).unwrap();
     }
 
+    /// Sends a request to a server that may have closed the connection.
+    pub fn try_send(&mut self, ask: &Ask<'_>) -> std::io::Result<()> {
+        self.stream.write_all(&ask.frame(0))
+    }
+
     /// Sends without waiting; returns the request's number.
     pub fn send(&mut self, ask: &Ask<'_>) -> i32 {
         let opaque = self.next_opaque;
