@@ -19,6 +19,18 @@ pub struct ShardStatus {
     pub written: u64,
     /// End of what survives a power cut.
     pub durable: u64,
+    /// End of what may be shown.
+    pub visible: u64,
+    /// Begin of the oldest segment kept.
+    pub oldest: u64,
+    /// Store time of its first record, ms since the epoch, where that is known.
+    pub oldest_store_ms: Option<i64>,
+    /// Appends that wait to be visible.
+    pub acks_waiting: u32,
+    /// For how long the first of their blocks has been gathered and written.
+    pub oldest_ack_ns: Option<u64>,
+    /// Reads from the disk in flight.
+    pub cold_reads: u32,
     /// Log segments kept.
     pub segments: u32,
     /// Segments prepared ahead of the head.

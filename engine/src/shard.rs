@@ -198,7 +198,19 @@ impl<I: Io> Shard<I> {
     /// A reading of the watermarks and counters.
     pub fn status(&self) -> ShardStatus {
         let marks = self.log.marks();
+        let (acks_waiting, first_ns) = self.log.waiting();
+        let oldest = self.log.segments.kept().front();
         ShardStatus {
+            visible: self.log.visible().0,
+            oldest: oldest
+                .map_or(marks.durable(), |oldest| {
+                    LogOffset::of_segment(oldest.number, self.log.segments.size)
+                })
+                .0,
+            oldest_store_ms: oldest.and_then(|oldest| self.first_store_ms(oldest.number)),
+            acks_waiting,
+            oldest_ack_ns: first_ns.map(|first| self.now.monotonic_ns.saturating_sub(first)),
+            cold_reads: self.cold.reads() as u32,
             appended: marks.appended().0,
             written: marks.written().0,
             durable: marks.durable().0,

@@ -31,6 +31,11 @@ impl Tickets {
         self.0.clear();
     }
 
+    /// How many.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.iter().map(|run| run.count).sum()
+    }
+
     /// Every ticket by itself.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Ticket> {
         self.0

@@ -7,10 +7,13 @@
 
 use std::sync::Arc;
 
+use ringmq_engine::ShardStatus;
+
 use crate::config::Process;
 use crate::namesrv::NameServerSettings;
 use crate::reply::ReplyTo;
 use crate::shard::Settings;
+use crate::statistics::Rates;
 
 /// A client's request, as far as the control plane answers it.
 #[derive(Clone, Debug)]
@@ -28,6 +31,15 @@ pub enum Ask {
     ShowSettings(Process),
     /// A change of settings, as properties (25, 318). For the broker from its home shard only.
     ChangeSettings(Process, String),
+    /// What `mqadmin brokerStatus` shows (28); how each shard's engine stands comes along.
+    RuntimeInfo(Vec<(u8, ShardStatus)>),
+    /// One figure of the statistics (315).
+    Statistics {
+        /// Which figure, as `TOPIC_PUT_NUMS`.
+        name: String,
+        /// Of what, as `topic` or `topic@group`.
+        key: String,
+    },
 }
 
 /// The control plane's answer, for the shard that asked.
@@ -40,6 +52,8 @@ pub enum Reply {
     BrokerSettings(ReplyTo, Arc<Settings>),
     /// The same for the name server.
     NameServerSettings(ReplyTo, NameServerSettings),
+    /// Messages a second of topics and groups, to every shard, unasked.
+    Rates(Arc<Rates>),
 }
 
 /// A whole answer.

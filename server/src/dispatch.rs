@@ -5,7 +5,8 @@ use ringmq_ring::Io;
 
 use crate::context::{Context, Handled, Request};
 use crate::handlers::{
-    client, config, group, lock, members, offset, progress, pull, query, relay, reset, send, topic,
+    client, config, entries, group, lock, maintenance, members, offset, progress, pull, query,
+    relay, reset, send, stats, topic,
 };
 use crate::reply::Refusal;
 
@@ -34,6 +35,15 @@ fn handle_broker<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Hand
         request::VIEW_MESSAGE_BY_ID => query::view(ctx, request),
         request::GET_BROKER_CONFIG => config::show(ctx, request),
         request::UPDATE_BROKER_CONFIG => config::update(ctx, request),
+        request::GET_BROKER_RUNTIME_INFO => stats::runtime_info(ctx, request),
+        request::VIEW_BROKER_STATS_DATA => stats::view(ctx, request),
+        request::GET_BROKER_CONSUME_STATS => stats::consume_stats(ctx, request),
+        request::GET_BROKER_HA_STATUS => stats::ha_status(ctx, request),
+        request::QUERY_CONSUME_QUEUE => entries::query(ctx, request),
+        request::DELETE_EXPIRED_COMMITLOG => maintenance::delete_expired_log(ctx, request),
+        request::CLEAN_EXPIRED_CONSUMEQUEUE | request::CLEAN_UNUSED_TOPIC => {
+            maintenance::nothing_to_clean(ctx, request)
+        }
         request::HEART_BEAT => client::heartbeat(ctx, request),
         request::UNREGISTER_CLIENT => client::unregister(ctx, request),
         request::GET_CONSUMER_LIST_BY_GROUP => client::consumer_list(ctx, request),

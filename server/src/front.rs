@@ -16,6 +16,7 @@ use crate::limits;
 use crate::metrics::{Metrics, Recorder};
 use crate::mux::{Letter, Mux, Origin};
 use crate::reply::{Refusal, ReplyTo};
+use crate::statistics::Rates;
 use crate::tables::Tables;
 
 /// See the module.
@@ -28,6 +29,8 @@ pub struct Front<I: Io> {
     pub now: Moment,
     /// What is counted here.
     pub metrics: Recorder,
+    /// Messages a second of topics and groups in the last minute, as of ten seconds ago at most.
+    pub rates: Arc<Rates>,
     /// Questions for the control plane, not told yet.
     questions: VecDeque<Box<Question>>,
     log: CloseLog,
@@ -45,6 +48,7 @@ impl<I: Io> Front<I> {
             mux,
             now: Moment::default(),
             metrics: Recorder::new(Arc::new(Metrics::new(1)), 0, 0),
+            rates: Arc::default(),
             questions: VecDeque::new(),
             log: CloseLog::default(),
             doors: Doors::default(),

@@ -148,6 +148,11 @@ pub const EXPIRE_INTERVAL_NS: u64 = 10 * SECOND_NS;
 pub const ACCEPT_PAUSE_NS: u64 = SECOND_NS / 10;
 /// Slots of each ring between a shard and the control plane.
 pub const LINK_SLOTS: usize = 64;
+/// Entries of a queue in one answer (321).
+pub const ENTRIES_MAX: usize = 4096;
+/// Topics, and groups in topics, whose rates over a minute, an hour and a day are kept: about a
+/// kilobyte each after a day.
+pub const STATISTICS_ITEMS_MAX: usize = 65_536;
 /// Requests of one shard that wait for the control plane.
 pub const QUESTIONS_MAX: usize = 1024;
 /// How long the last answers may take to leave when the process ends.

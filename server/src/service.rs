@@ -496,6 +496,7 @@ impl<I: Io> ShardService<I> {
     fn replied(&mut self, io: &mut I, reply: Reply) {
         match reply {
             Reply::Whole(to, whole) => self.front.answer_whole(&to, &whole),
+            Reply::Rates(rates) => self.front.rates = rates,
             Reply::BrokerSettings(to, settings) => {
                 if let Some(mut context) = self.context(io) {
                     context.take_settings(to, settings);
@@ -758,6 +759,9 @@ fn handle_event<I: Io>(context: &mut Context<'_, I>, event: Event) {
         Event::Pulled { ticket, result } => match context.broker.waiters.take(ticket) {
             Some(Waiter::Pull(pull)) => handlers::pull::answer_waited(context, &pull, result),
             Some(Waiter::Probe(probe)) => context.probe_pulled(&probe, &result),
+            Some(Waiter::Entries(entries)) => {
+                handlers::entries::pulled(context, entries, &result);
+            }
             _ => {}
         },
         Event::Viewed { ticket, view } => match context.broker.waiters.take(ticket) {

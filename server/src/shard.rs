@@ -13,6 +13,7 @@ use crate::broker::Topic;
 use crate::calls::Calls;
 use crate::config::BrokerConfig;
 use crate::gather::{Gathers, Probe};
+use crate::handlers::entries::EntriesWaiter;
 use crate::handlers::send::put_property;
 use crate::home::Home;
 use crate::metrics::MeterId;
@@ -158,6 +159,8 @@ pub enum Waiter {
         /// The offset asked for.
         offset: i64,
     },
+    /// Entries of a queue, shown to an operator.
+    Entries(Box<EntriesWaiter>),
     /// A search by time that reads from the disk.
     OffsetByTime(ReplyTo),
     /// A read of a gather.

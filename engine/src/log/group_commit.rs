@@ -118,6 +118,14 @@ impl GroupCommit {
         self.open = true;
     }
 
+    /// Who waits for any of the blocks, and when the first such block was opened.
+    pub(crate) fn waiting(&self) -> (u32, Option<u64>) {
+        let waiting = |block: &Block| block.acks.len();
+        let first = self.blocks.iter().find(|block| waiting(block) > 0);
+        let count: u64 = self.blocks.iter().map(|block| waiting(block)).sum();
+        (u32::try_from(count).unwrap_or(u32::MAX), first.map(|block| block.opened_ns))
+    }
+
     /// The open block.
     pub(crate) fn open_mut(&mut self) -> Option<&mut Block> {
         if self.open {

@@ -234,6 +234,11 @@ impl CommitLog {
         }
     }
 
+    /// Appends that wait to be visible, and when the first block of them was opened.
+    pub(crate) fn waiting(&self) -> (u32, Option<u64>) {
+        self.commit.waiting()
+    }
+
     /// The store time of the next record: never below the one before.
     pub(crate) fn store_ms(&self, now: Moment) -> i64 {
         self.last_store_ms.max(now.wall_ms)

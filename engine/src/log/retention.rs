@@ -365,7 +365,7 @@ mod tests {
     fn asked_for_it_expired_segments_go_at_any_hour_for_some_decisions() {
         let later = moment(1, HALF_PAST_FOUR + HOUR_MS);
         let mut retention = Retention::new(Policy::default());
-        let mut retired = |retention: &mut Retention| {
+        let retired = |retention: &mut Retention| {
             let decision = retention.decide(aged(&[100, 1]), roomy(), later);
             decision.retire.len()
         };

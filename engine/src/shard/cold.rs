@@ -123,6 +123,11 @@ impl Cold {
         }
     }
 
+    /// Reads in flight.
+    pub(super) fn reads(&self) -> usize {
+        self.flights.len()
+    }
+
     pub(super) fn in_flight(&self) -> bool {
         !self.flights.is_empty()
     }

@@ -8,7 +8,7 @@ use crate::block::record_crc;
 use crate::index::{Step, TimeLookup, TimeOutcome};
 use crate::pull::{Boundary, OffsetOutcome, Ticket};
 use crate::queue::{ActiveIndex, Entry, TimeRange};
-use crate::types::{LogOffset, QueueNumber};
+use crate::types::{LogOffset, QueueNumber, SegmentNumber};
 
 use super::Shard;
 use super::cold::{Began, ColdTask, Need};
@@ -112,6 +112,15 @@ impl<I: Io> Shard<I> {
         }
         let oldest = self.indexes.oldest()?;
         Some(self.indexes.open_segment(oldest)?.header.times?.0)
+    }
+
+    /// Store time of the first record of a segment.
+    pub(super) fn first_store_ms(&self, segment: SegmentNumber) -> Option<i64> {
+        let in_memory = self.indexes_in_memory().find(|i| i.segment() == segment);
+        if let Some(index) = in_memory {
+            return index.blocks().first().map(|block| block.first_store_ms);
+        }
+        Some(self.indexes.open_segment(segment)?.header.times?.0)
     }
 
     pub(super) fn run_time(&mut self, io: &mut I, mut task: TimeTask) -> Option<u64> {

@@ -12,6 +12,7 @@ pub mod name_servers;
 pub mod panics;
 pub mod registration;
 mod remoting;
+mod runtime_info;
 pub mod start;
 mod store;
 pub mod supervisor;

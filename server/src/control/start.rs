@@ -235,7 +235,8 @@ fn serve(
     };
     let kv_path = config.name_server.as_ref().and_then(|n| n.kv_path.clone());
     let store_host = ports.broker.as_ref().map(|ports| ports.advertised);
-    let desk = Desk::new(LiveSettings::new(config, store_host, wall_ms()));
+    let live = LiveSettings::new(config, store_host, wall_ms());
+    let desk = Desk::new(live, Arc::clone(metrics), config.broker.as_ref());
     Ok(Supervisor::new(threads, links, failures, kv_path, desk))
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flume::{Receiver, Sender};
@@ -168,6 +169,7 @@ impl Supervisor {
                 break self.fail();
             }
             self.tell_topics();
+            self.tell_rates();
             log::flush();
             match stop.recv_timeout(IDLE_INTERVAL) {
                 Err(flume::RecvTimeoutError::Timeout) => {}
@@ -187,6 +189,15 @@ impl Supervisor {
         registrar.poll();
         if let Some((topics, version)) = self.topics.take() {
             registrar.register(State::new(topics, version, self.register_split));
+        }
+    }
+
+    fn tell_rates(&mut self) {
+        if let Some(rates) = self.desk.tick() {
+            for shard in &mut self.shards {
+                shard.reply(Reply::Rates(Arc::clone(&rates)));
+                shard.flush_replies();
+            }
         }
     }
 

@@ -50,6 +50,8 @@ pub enum Question {
     Record(PhysicalOffset),
     /// The shard's counters.
     Status,
+    /// Expired log segments go, whatever the hour.
+    ExpireNow,
 }
 
 /// Store times of a queue's records.

@@ -138,6 +138,10 @@ impl Task {
                     self.at.is_end = true;
                 }
                 Question::Record(offset) => self.view(ctx, *offset),
+                Question::ExpireNow => {
+                    ctx.broker.engine.expire_now();
+                    self.at.is_end = true;
+                }
                 Question::Status => {
                     let status = (ctx.front.me(), ctx.broker.engine.status());
                     self.found.statuses.push(status);

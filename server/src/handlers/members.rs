@@ -77,7 +77,7 @@ fn message_model(known: MessageModel) -> wire::MessageModel {
 }
 
 /// A subscription as clients sent it, with the tags and codes that we computed.
-fn subscription_data(subscription: &Subscription) -> SubscriptionData {
+pub fn subscription_data(subscription: &Subscription) -> SubscriptionData {
     let codes = subscription.tags.codes().unwrap_or_default();
     let tags = subscription.tags.tags().unwrap_or_default();
     SubscriptionData {

@@ -3,8 +3,10 @@
 
 pub mod client;
 pub mod config;
+pub mod entries;
 pub mod group;
 pub mod lock;
+pub mod maintenance;
 pub mod members;
 pub mod names;
 pub mod offset;
@@ -15,4 +17,5 @@ pub mod query;
 pub mod relay;
 pub mod reset;
 pub mod send;
+pub mod stats;
 pub mod topic;

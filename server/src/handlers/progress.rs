@@ -45,7 +45,7 @@ pub fn topic_stats<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Ha
         });
         let stats = TopicStats {
             offset_table: offsets.collect(),
-            topic_put_tps: None,
+            topic_put_tps: Some(ctx.front.rates.per_second(&topic.config.topic_name, None)),
         };
         answer(ctx, to, &stats.to_json(), Bare::Objects)
     })
@@ -155,9 +155,14 @@ fn stats_of<I: Io>(
             ..Times::default()
         },
     };
+    let group: Box<str> = group.into();
     ctx.gather(to, Asked::All, question, move |ctx, to, found| {
+        let rates = topics
+            .iter()
+            .map(|topic| &*topic.config.topic_name)
+            .map(|topic| ctx.front.rates.per_second(topic, Some(&group)));
         let stats = ConsumeStats {
-            consume_tps: 0.0,
+            consume_tps: rates.sum(),
             offset_table: consume_offsets(ctx, &topics, &found),
         };
         answer(ctx, to, &stats.to_json(), Bare::Objects)

@@ -79,6 +79,11 @@ impl HistogramReading {
             })
     }
 
+    /// How many durations were shorter than this, to the bucket that it lies in.
+    pub fn count_below_ns(&self, duration_ns: u64) -> u64 {
+        self.buckets[..bucket_of(duration_ns)].iter().sum()
+    }
+
     /// The duration that the share `quantile` (0 to 1) of all did not exceed, in nanoseconds: the upper
     /// end of its bucket. `None` when nothing was counted.
     pub fn quantile_ns(&self, quantile: f64) -> Option<u64> {

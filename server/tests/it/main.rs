@@ -7,6 +7,7 @@ mod admin;
 mod broker;
 mod connections;
 mod doors;
+mod figures;
 mod golden;
 mod groups;
 mod harness;
