@@ -21,6 +21,7 @@ mod pulls;
 mod request_dispatch;
 mod sends;
 mod simulated;
+mod simulated_admin;
 mod simulated_broker;
 mod steady;
 mod wire;

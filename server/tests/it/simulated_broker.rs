@@ -21,13 +21,13 @@ use crate::wire::{Answer, Ask, decode};
 
 const PORT: u16 = 10911;
 
-struct Town {
-    world: World,
+pub struct Town {
+    pub world: World,
     threads: Vec<SimThread<ShardService<SimIo>>>,
 }
 
 impl Town {
-    fn new(seed: u64, shards: u8) -> Self {
+    pub fn new(seed: u64, shards: u8) -> Self {
         let world = World::new(seed, Faults::default());
         let process = world.process();
         let disk = world.disk(process);
@@ -98,7 +98,7 @@ impl Town {
     }
 
     /// Lets the world go on until the peers have as many answers as they want.
-    fn run_until_answered(&mut self, peers: &mut [Peer]) {
+    pub fn run_until_answered(&mut self, peers: &mut [Peer]) {
         let until_ns = self.world.now().monotonic_ns + 60 * limits::SECOND_NS;
         while !peers.iter_mut().all(Peer::is_content) {
             let now_ns = self.world.now().monotonic_ns;
@@ -113,7 +113,7 @@ impl Town {
 }
 
 /// A client that sends everything at once and collects the answers.
-struct Peer {
+pub struct Peer {
     client: SimClient,
     received: Vec<u8>,
     answers: Vec<Answer>,
@@ -121,7 +121,7 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(town: &Town) -> Self {
+    pub fn new(town: &Town) -> Self {
         Self {
             client: town.world.connect(PORT),
             received: Vec::new(),
@@ -130,7 +130,7 @@ impl Peer {
         }
     }
 
-    fn ask(&mut self, opaque: i32, ask: &Ask<'_>) {
+    pub fn ask(&mut self, opaque: i32, ask: &Ask<'_>) {
         self.client.send(ask.frame(opaque));
         self.wanted += usize::from(!ask.oneway);
     }
@@ -147,7 +147,7 @@ impl Peer {
     }
 
     /// The answers since the last call, by their numbers.
-    fn take(&mut self) -> Vec<Answer> {
+    pub fn take(&mut self) -> Vec<Answer> {
         self.wanted = 0;
         let mut answers = std::mem::take(&mut self.answers);
         answers.sort_by_key(|answer| answer.opaque);
