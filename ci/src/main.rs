@@ -14,6 +14,7 @@ mod jars;
 mod java;
 mod lint;
 mod mixed;
+mod mqadmin;
 mod owned;
 mod perf;
 mod process;
@@ -66,6 +67,8 @@ enum Command {
     Java(java::Options),
     /// Clusters of Apache's processes and ours, exchanged one by one under load.
     Mixed(mixed::Options),
+    /// Apache's mqadmin on Apache's servers and on ours: the same output, or a listed difference.
+    Mqadmin(mqadmin::Options),
     /// Memory when idle and with 200,000 queues; time to serve.
     Cost,
     /// RingMQ, the null broker and Apache RocketMQ under the same load, in interleaved rounds.
@@ -88,6 +91,7 @@ fn main() -> std::process::ExitCode {
         Command::Crash(options) => crash::run(&options),
         Command::Java(options) => java::run(&options),
         Command::Mixed(options) => mixed::run(&options),
+        Command::Mqadmin(options) => mqadmin::run(&options),
         Command::Cost => cost::run(),
         Command::Perf(options) => perf::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),

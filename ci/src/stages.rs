@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::failure::{Failure, Outcome};
 use crate::process::say;
-use crate::{crash, fuzz, java, lint, mixed, sim, tidy};
+use crate::{crash, fuzz, java, lint, mixed, mqadmin, sim, tidy};
 
 /// One line of a pipeline.
 pub struct Stage {
@@ -67,6 +67,11 @@ pub const ALL: &[Stage] = &[
         name: "mixed",
         budget_s: 150,
         run: || mixed::run(&mixed::Options::pipeline()),
+    },
+    Stage {
+        name: "mqadmin",
+        budget_s: 200,
+        run: || mqadmin::run(&mqadmin::Options::pipeline()),
     },
     Stage {
         name: "fuzz",
