@@ -124,6 +124,8 @@ impl StandaloneFlags {
         warnings.extend(of_names);
         values.set("listenPort", &self.namesrv_port.to_string())?;
         values.set("bindAddress", &broker.bind_address.to_string())?;
+        let kv_file = name_server::own_kv_file(Some(&folder));
+        values.fill("kvConfigPath", kv_file.to_string_lossy());
         let mut name_server = NameServerConfig::new(values)?;
         name_server.file = file;
         let config = Config {
@@ -141,7 +143,9 @@ impl NamesrvFlags {
             Some(path) => ConfigFile::named(path),
             None => ConfigFile::own(name_server::own_file(None)),
         };
-        let (values, warnings) = read(NameServerConfig::values(), &file)?;
+        let (mut values, warnings) = read(NameServerConfig::values(), &file)?;
+        let kv_file = name_server::own_kv_file(None);
+        values.fill("kvConfigPath", kv_file.to_string_lossy());
         if self.print {
             return Ok(Plan::Print(values.to_properties(false)));
         }

@@ -117,7 +117,11 @@ impl Part {
                 Server::broker(version, &settings).map(Process::Apache)
             }
             (Brand::Ringmq, None) => {
-                let text = format!("bindAddress=127.0.0.1\nlistenPort={}\n", self.port);
+                let text = format!(
+                    "bindAddress=127.0.0.1\nlistenPort={}\nkvConfigPath={}\n",
+                    self.port,
+                    self.folder.join("kvConfig.json").display()
+                );
                 self.start_ringmq("namesrv", &text)
             }
             (Brand::Ringmq, Some(broker)) => {

@@ -4,4 +4,5 @@
 #[path = "../../tests/it/harness.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod harness;
+pub mod register_broker_body;
 pub mod request_dispatch;

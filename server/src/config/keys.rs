@@ -497,7 +497,7 @@ pub const NAME_SERVER: &[Key] = &[
         "kvConfigPath",
         Kind::Path,
         "",
-        "File that keeps the KV configuration; in memory only when not set.",
+        "File that keeps the KV configuration: kvConfig.json in ringmq in the home folder, or standalone in the data folder.",
     )),
     important(key(
         "listenPort",

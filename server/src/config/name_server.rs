@@ -31,6 +31,11 @@ pub fn own_file(data_folder: Option<&Path>) -> PathBuf {
     folder.unwrap_or_else(home).join("namesrv.conf")
 }
 
+/// The file that keeps the KV configuration when no setting names one: beside [`own_file`].
+pub fn own_kv_file(data_folder: Option<&Path>) -> PathBuf {
+    own_file(data_folder).with_file_name("kvConfig.json")
+}
+
 impl NameServerConfig {
     /// The table of a name server's settings with nothing said yet.
     pub fn values() -> Values {

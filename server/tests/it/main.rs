@@ -18,6 +18,7 @@ mod names_golden;
 mod process;
 mod progress;
 mod pulls;
+mod register_broker_body;
 mod request_dispatch;
 mod sends;
 mod simulated;

@@ -1,13 +1,15 @@
 //! Whole processes: in this one through `start`, and the binary with its signals and exit codes.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use ringmq_server::control::listen::ListenError;
+use ringmq_server::control::name_servers::Source;
 use ringmq_server::control::supervisor::Ended;
 use ringmq_server::error::StartError;
 use ringmq_server::flags::{Flags, Plan};
@@ -235,24 +237,87 @@ fn a_busy_port_and_a_busy_folder_are_named() {
 }
 
 #[test]
-fn the_kv_configuration_is_kept_where_a_file_is_named() {
+fn the_kv_configuration_is_kept_in_the_data_folder_or_where_a_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
+    let named = folder.path().join("named.json");
+    for path in [None, Some(named)] {
+        let mut config = standalone(folder.path(), 1);
+        config.broker = None;
+        let names = config.name_server.as_mut().unwrap();
+        let own = folder.path().join("data/kvConfig.json");
+        assert_eq!(names.kv_path.as_ref(), Some(&own));
+        names.kv_path = Some(path.unwrap_or(own));
+        let entry = Ask::new(100)
+            .with("namespace", "N")
+            .with("key", "k")
+            .with("value", "v");
+        let running = start(&config).unwrap();
+        let mut client = Client::connect(running.name_server_address().unwrap());
+        assert_eq!(client.ask(&entry).code, 0);
+        assert_eq!(running.stop(), Ended::Stopped);
+        let running = start(&config).unwrap();
+        let mut client = Client::connect(running.name_server_address().unwrap());
+        let answer = client.ask(&Ask::new(101).with("namespace", "N").with("key", "k"));
+        assert_eq!(answer.field("value"), Some("v"));
+    }
+}
+
+/// An HTTP endpoint on loopback that answers every question with the newest list it was given.
+fn address_server() -> (String, Arc<Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let domain = listener.local_addr().unwrap().to_string();
+    let list = Arc::new(Mutex::new(String::new()));
+    let served = Arc::clone(&list);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 512];
+            let _ = stream.read(&mut asked).unwrap();
+            assert!(asked.starts_with(b"GET /rocketmq/nsaddr HTTP/1.0\r\n"));
+            let list = served.lock().unwrap().clone();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{list}",
+                list.len()
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (domain, list)
+}
+
+#[test]
+fn a_broker_finds_its_name_servers_through_an_http_endpoint_and_follows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let name_server = || {
+        let mut config = standalone(folder.path(), 1);
+        config.broker = None;
+        start(&config).unwrap()
+    };
+    let servers = [name_server(), name_server()];
+    let addresses = servers.each_ref().map(|s| s.name_server_address().unwrap());
+    let (domain, list) = address_server();
+    *list.lock().unwrap() = format!("{}\n", addresses[0]);
     let mut config = standalone(folder.path(), 1);
-    config.broker = None;
-    let path = folder.path().join("kvConfig.json");
-    config.name_server.as_mut().unwrap().kv_path = Some(path);
-    let entry = Ask::new(100)
-        .with("namespace", "N")
-        .with("key", "k")
-        .with("value", "v");
+    config.name_server = None;
+    let source = Source::AddressServer {
+        domain,
+        group: "nsaddr".to_owned(),
+    };
+    let broker = config.broker.as_mut().unwrap();
+    broker.name_server_source = Some((source, Duration::from_millis(20)));
     let running = start(&config).unwrap();
-    let mut client = Client::connect(running.name_server_address().unwrap());
-    assert_eq!(client.ask(&entry).code, 0);
+    let mut clients = addresses.map(Client::connect);
+    let ask = Ask::new(105).with("topic", "TBW102");
+    assert_eq!(
+        clients[0].ask(&ask).code,
+        0,
+        "registered before it is ready"
+    );
+    *list.lock().unwrap() = addresses[1].to_string();
+    ask_until(&mut clients[1], &ask, 0);
+    ask_until(&mut clients[0], &ask, 17);
     assert_eq!(running.stop(), Ended::Stopped);
-    let running = start(&config).unwrap();
-    let mut client = Client::connect(running.name_server_address().unwrap());
-    let answer = client.ask(&Ask::new(101).with("namespace", "N").with("key", "k"));
-    assert_eq!(answer.field("value"), Some("v"));
+    assert_eq!(clients[1].ask(&ask).code, 17);
 }
 
 /// The binary, started and ready, in a folder of its own.
