@@ -710,6 +710,10 @@ impl<I: Io> Service<I> for ShardService<I> {
 
     fn turn(&mut self, io: &mut I, now: Moment) -> Pace {
         self.front.now = now;
+        if let Some(broker) = &mut self.broker {
+            // What letters and parked requests append gets this turn's time too.
+            broker.engine.observe(now);
+        }
         self.letters(io);
         self.commands(io);
         self.events(io);

@@ -123,7 +123,10 @@ impl GroupCommit {
         let waiting = |block: &Block| block.acks.len();
         let first = self.blocks.iter().find(|block| waiting(block) > 0);
         let count: u64 = self.blocks.iter().map(|block| waiting(block)).sum();
-        (u32::try_from(count).unwrap_or(u32::MAX), first.map(|block| block.opened_ns))
+        (
+            u32::try_from(count).unwrap_or(u32::MAX),
+            first.map(|block| block.opened_ns),
+        )
     }
 
     /// The open block.

@@ -315,12 +315,12 @@ pub const BROKER: &[Key] = &[
         "RMQ_SYS_TRACE_TOPIC",
         "Topic for message traces.",
     ),
-    important(key(
+    live(important(key(
         "namesrvAddr",
         Kind::Addresses,
         "",
         "Name servers to register with.",
-    )),
+    ))),
     live(key(
         "regionId",
         Kind::Text,
@@ -458,12 +458,12 @@ pub const BROKER: &[Key] = &[
         "120000",
         "Milliseconds between two lookups of the name in namesrvAddr.",
     ),
-    key(
+    live(key(
         "useServerSideResetOffset",
         Kind::Bool,
         "true",
         "Reset a group's offsets in the broker, as 5.x does; without it the group's clients are told to.",
-    ),
+    )),
     fixed("useTLS", "false", "There is no TLS yet."),
 ];
 

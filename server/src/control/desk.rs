@@ -10,6 +10,7 @@ use ringmq_protocol::command::stats::{BrokerStatsData, BrokerStatsItem};
 
 use super::live::LiveSettings;
 use super::runtime_info::{Figures, MinuteTimes, runtime_info};
+use crate::broker::Permission;
 use crate::broker::names::is_system_topic;
 use crate::broker::system_topics::system_topics;
 use crate::config::BrokerConfig;
@@ -107,6 +108,16 @@ impl Desk {
             }
         };
         Reply::Whole(to, whole)
+    }
+
+    /// `brokerPermission` as it is now.
+    pub fn broker_permission(&self) -> Permission {
+        self.live.broker_permission()
+    }
+
+    /// The broker's name servers, if the list has changed since the last call.
+    pub fn take_name_servers(&mut self) -> Option<Vec<String>> {
+        self.live.take_name_servers()
     }
 
     fn view(&self, name: &str, key: &str) -> WholeReply {

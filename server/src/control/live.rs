@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ringmq_protocol::code::response;
 
+use crate::broker::Permission;
 use crate::config::{
     BrokerConfig, Change, ChangeError, Config, ConfigError, ConfigFile, NameServerConfig, Process,
     Values,
@@ -24,6 +25,8 @@ pub(super) struct LiveSettings {
     name_server: Option<Live>,
     /// In every record, and so never changed.
     store_host: Option<SocketAddr>,
+    /// `namesrvAddr`, when it has changed.
+    name_servers: Option<Vec<String>>,
 }
 
 /// The settings of one process.
@@ -48,7 +51,21 @@ impl LiveSettings {
             broker: broker.map(|config| live(&config.values, &config.file)),
             name_server: name_server.map(|config| live(&config.values, &config.file)),
             store_host,
+            name_servers: None,
         }
+    }
+
+    /// `brokerPermission`.
+    pub fn broker_permission(&self) -> Permission {
+        let live = self.broker.as_ref();
+        live.map_or(Permission::READ_WRITE, |live| {
+            Permission(live.values.number("brokerPermission"))
+        })
+    }
+
+    /// `namesrvAddr`, if it has changed since the last call.
+    pub fn take_name_servers(&mut self) -> Option<Vec<String>> {
+        self.name_servers.take()
     }
 
     /// All settings as properties (26, 319).
@@ -90,7 +107,12 @@ impl LiveSettings {
         };
         let change = live.plan(lines).map_err(|error| refusal(&to, &error))?;
         let config = BrokerConfig::of(change.values.clone()).map_err(|error| cannot(&error))?;
+        let is_moved = live.values.text("namesrvAddr") != change.values.text("namesrvAddr");
         live.make(change, now_ms)?;
+        // Where an address server names them, its word counts.
+        if is_moved && config.name_server_source.is_none() {
+            self.name_servers = Some(config.name_servers.clone());
+        }
         let settings = Arc::new(Settings::new(&config, store_host));
         Ok(Reply::BrokerSettings(to, settings))
     }

@@ -187,8 +187,14 @@ impl Supervisor {
             return;
         };
         registrar.poll();
+        if let Some(servers) = self.desk.take_name_servers()
+            && let Err(error) = registrar.set_servers(&servers)
+        {
+            tracing::error!(%error, "cannot start a thread to register with a name server");
+        }
         if let Some((topics, version)) = self.topics.take() {
-            registrar.register(State::new(topics, version, self.register_split));
+            let state = State::new(topics, version, self.register_split);
+            registrar.register(state.within(self.desk.broker_permission()));
         }
     }
 

@@ -2,14 +2,14 @@
 //! and tidying (28, 306, 315, 316, 317, 321, 329, 907).
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser as _;
 use ringmq_server::flags::{Flags, Plan};
 use ringmq_server::{Running, start};
 use serde_json::Value;
 
-use crate::broker::{create_topic, pull, send, send_with};
+use crate::broker::{create_topic, pull, records, send, send_with};
 use crate::wire::{Answer, Ask, Client};
 
 /// A standalone process of so many shards.
@@ -210,6 +210,30 @@ fn entries_of_a_queue_are_told_with_place_size_and_tag() {
     let unknown = client.ask(&entries("NoSuchTopic", 0, 0, 3));
     assert_eq!(unknown.code, 1);
     assert_eq!(unknown.remark, "0@NoSuchTopic is not exist!");
+}
+
+#[test]
+fn a_record_is_never_stored_before_it_was_sent_whichever_shard_it_goes_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = run(folder.path(), 2);
+    let mut client = broker_of(&running);
+    create_topic(&mut client, "T", 4);
+    // Both shards rest meanwhile, and the shard of the queue is woken by a letter.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(60) {
+        std::thread::yield_now();
+    }
+    for queue in 0..4 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let before_ms = since.as_millis() as i64;
+        assert_eq!(client.ask(&send("T", queue, "hello")).code, 0);
+        let pulled = client.ask(&pull("T", queue, 0));
+        let stored_ms = records(&pulled)[0].store_timestamp();
+        assert!(
+            stored_ms >= before_ms,
+            "queue {queue}: {stored_ms} < {before_ms}"
+        );
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! 319).
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::Parser as _;
 use ringmq_server::control::supervisor::Ended;
@@ -212,6 +213,41 @@ fn without_a_named_file_a_change_makes_one_in_the_data_folder() {
     assert_eq!(running.stop(), Ended::Stopped);
     // The store does not mind its neighbour.
     assert_eq!(start(&config).unwrap().stop(), Ended::Stopped);
+}
+
+fn ask_until(client: &mut Client, ask: &Ask<'_>, is_right: impl Fn(&Answer) -> bool) {
+    let began = Instant::now();
+    loop {
+        let answer = client.ask(ask);
+        if is_right(&answer) {
+            return;
+        }
+        assert!(began.elapsed().as_secs() < 30, "still {answer:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn name_servers_learn_of_another_permission_and_other_name_servers_of_the_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = run(folder.path());
+    let mut names = Client::connect(running.name_server_address().unwrap());
+    let mut client = broker_of(&running);
+    assert_eq!(client.ask(&send("T", 0, "x")).code, 0);
+    let route = Ask::new(105).with("topic", "T");
+    ask_until(&mut names, &route, |a| a.text().contains(r#""perm":6"#));
+    assert_eq!(update(&mut client, "brokerPermission=4\n").code, 0);
+    ask_until(&mut names, &route, |a| a.text().contains(r#""perm":4"#));
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut other = config(elsewhere.path());
+    other.broker = None;
+    let other = start(&other).unwrap();
+    let address = other.name_server_address().unwrap();
+    let lines = format!("namesrvAddr={address}\n");
+    assert_eq!(update(&mut client, &lines).code, 0);
+    let mut names = Client::connect(address);
+    ask_until(&mut names, &route, |a| a.code == 0);
 }
 
 #[test]
