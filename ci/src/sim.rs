@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::process::{command, run as run_process};
 use crate::root;
 
-/// The planted defects the harness must catch, by their names in `engine/src/planted.rs`.
+/// The planted defects the harness must catch, by their names in `engine/ring/src/planted.rs`.
 const PLANTED: &[&str] = &[
     "ack-before-flush",
     "record-checksum-without-properties",

@@ -5,6 +5,21 @@
 //! offset never has two contents; I-04 the order of appends is the order of offsets; I-05 offsets
 //! never go back; I-07 committed offsets; I-12 nothing damaged is delivered; I-13 rebuilt indexes
 //! find what the old ones found.
+//!
+//! What is forgiven, and nothing else:
+//!
+//! * Records that no ack, pull or maximum has shown, at any end but a stop. With ASYNC_FLUSH at a power cut
+//!   also those shown less than half a second before (on a disk that stalls: at any time before). Never what
+//!   the log itself has called durable.
+//! * Committed offsets: at a crash those of the last moments, or since the log could take none; on a disk
+//!   that stalls all that the log has not made durable. At a stop only where the log was closed to them or
+//!   has been asked for ten seconds.
+//! * Records in a part of the log that something else has changed; behind a write that a device has only
+//!   pretended to make, everything of that shard.
+//! * An answer "damaged" where something is, or where a read may have failed in this life.
+//! * An opening that fails, or a shard that does, when an operation has failed in that life or fails for
+//!   good; an opening after a device has pretended to write other files than the log's.
+//! * A shard that only reads, when its log is damaged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
