@@ -23,7 +23,7 @@ pub struct ShardStatus {
     pub visible: u64,
     /// Begin of the oldest segment kept.
     pub oldest: u64,
-    /// Store time of its first record, ms since the epoch, where that is known.
+    /// Store time of its first block, ms since the epoch; `None` while it has no records of queues.
     pub oldest_store_ms: Option<i64>,
     /// Appends that wait to be visible.
     pub acks_waiting: u32,

@@ -114,11 +114,12 @@ impl<I: Io> Shard<I> {
         Some(self.indexes.open_segment(oldest)?.header.times?.0)
     }
 
-    /// Store time of the first record of a segment.
+    /// Store time of the first block of a segment that has records of queues.
     pub(super) fn first_store_ms(&self, segment: SegmentNumber) -> Option<i64> {
         let in_memory = self.indexes_in_memory().find(|i| i.segment() == segment);
         if let Some(index) = in_memory {
-            return index.blocks().first().map(|block| block.first_store_ms);
+            let first = index.blocks().first().filter(|_| index.records() > 0);
+            return first.map(|block| block.first_store_ms);
         }
         Some(self.indexes.open_segment(segment)?.header.times?.0)
     }

@@ -71,6 +71,8 @@ fn runtime_information_tells_what_was_stored_and_delivered() {
         let running = run(folder.path(), shards);
         let mut client = broker_of(&running);
         create_topic(&mut client, "T", 4);
+        let fresh = json(&client.ask(&Ask::new(28)));
+        assert_eq!(fresh["table"]["earliestMessageTimeStamp"], "-1");
         for queue in 0..4 {
             assert_eq!(client.ask(&send("T", queue, "hello")).code, 0);
             assert_eq!(client.ask(&pull("T", queue, 0)).code, 0);
