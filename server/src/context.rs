@@ -73,7 +73,7 @@ impl<I: Io> Context<'_, I> {
 
     /// Answers a refused request.
     pub fn refuse(&mut self, to: &ReplyTo, refusal: &Refusal) {
-        self.front.metrics.refused(refusal.code);
+        self.front.refused(to, refusal.code, &refusal.remark);
         self.answer_code(to, refusal.code, Some(&refusal.remark));
     }
 }

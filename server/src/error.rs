@@ -62,6 +62,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The log's folder cannot be made or written to.
+    #[error("cannot log to {} (ringmq.logDir): {source}", folder.display())]
+    Log {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A thread could not be started, or its ring could not take a file over.
     #[error("cannot start a thread of the server: {0}")]
     Thread(io::Error),
@@ -79,10 +87,12 @@ impl StartError {
             Self::Listen(ListenError::Permission { .. }) => exit_code::PERMISSION,
             Self::Listen(_) | Self::Thread(_) => exit_code::SYSTEM,
             Self::Engine(error) => engine_exit_code(error),
-            Self::Kv { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Self::Kv { source, .. } | Self::Log { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
                 exit_code::PERMISSION
             }
-            Self::Topics(_) | Self::Groups(_) | Self::Kv { .. } => exit_code::IO,
+            Self::Topics(_) | Self::Groups(_) | Self::Kv { .. } | Self::Log { .. } => exit_code::IO,
             Self::Lost => exit_code::FAIL_STOP,
         }
     }

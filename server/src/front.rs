@@ -1,8 +1,8 @@
 //! The side of a shard thread that faces the clients: its connections, and the way to those of the
 //! other shards. Handlers answer through it and never know which it was.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringmq_protocol::code::response;
@@ -16,6 +16,7 @@ use crate::limits;
 use crate::metrics::{Metrics, Recorder};
 use crate::mux::{Letter, Mux, Origin};
 use crate::reply::{Refusal, ReplyTo};
+use crate::sparing::Sparing;
 use crate::statistics::Rates;
 use crate::tables::Tables;
 
@@ -33,7 +34,7 @@ pub struct Front<I: Io> {
     pub rates: Arc<Rates>,
     /// Questions for the control plane, not told yet.
     questions: VecDeque<Box<Question>>,
-    log: CloseLog,
+    why: WhyLog,
     /// Who may come in.
     pub doors: Doors,
     /// On the home shard: who is in, of all shards.
@@ -50,7 +51,7 @@ impl<I: Io> Front<I> {
             metrics: Recorder::new(Arc::new(Metrics::new(1)), 0, 0),
             rates: Arc::default(),
             questions: VecDeque::new(),
-            log: CloseLog::default(),
+            why: WhyLog::default(),
             doors: Doors::default(),
             guests: Guests::default(),
         }
@@ -80,6 +81,23 @@ impl<I: Io> Front<I> {
                 }
             });
         });
+    }
+
+    /// Counts a request that is about to be refused, and says why in the log.
+    pub fn refused(&mut self, to: &ReplyTo, code: i32, remark: &str) {
+        self.metrics.refused(code);
+        self.why.refused(to, code, remark, self.now);
+    }
+
+    /// Says how many connections were closed and requests refused without a line of their own.
+    pub fn tell_others(&mut self) {
+        self.why.tell_others(self.now);
+    }
+
+    /// When that is due.
+    pub fn others_due_ns(&self) -> Option<u64> {
+        let (closed, refused) = (self.why.closed.due_ns(), self.why.refused.due_ns());
+        closed.into_iter().chain(refused).min()
     }
 
     /// A request that gets no answer is done: its bytes no longer count.
@@ -136,7 +154,7 @@ impl<I: Io> Front<I> {
     pub fn close(&mut self, io: &mut I, id: ConnectionId, reason: CloseReason) -> Option<bool> {
         let connection = self.connections.close(io, id)?;
         self.metrics.closed(reason);
-        self.log.note(reason, connection.peer, self.now);
+        self.why.closed(reason, connection.peer, self.now);
         let me = self.me();
         for shard in (0..self.mux.shards()).filter(|&shard| shard != me) {
             if connection.known_to & (1 << shard) != 0 {
@@ -174,7 +192,7 @@ impl<I: Io> Front<I> {
     /// A connection is closed before it was one.
     pub fn turned_away(&mut self, reason: CloseReason) {
         self.metrics.closed(reason);
-        self.log.note(reason, ([0, 0, 0, 0], 0).into(), self.now);
+        self.why.closed(reason, ([0, 0, 0, 0], 0).into(), self.now);
     }
 
     /// Counts a connection for its address; `false` when it had to be closed at once.
@@ -214,24 +232,49 @@ impl<I: Io> Front<I> {
 /// The shard that accepts connections and owns what is not per queue.
 pub const HOME: u8 = 0;
 
-/// Says why connections were closed: the first of a kind at once, the rest counted once a minute.
+/// Says why connections were closed and requests refused.
 #[derive(Debug, Default)]
-struct CloseLog {
-    reasons: HashMap<CloseReason, (u64, u64), BuildHasherDefault<DefaultHasher>>,
+struct WhyLog {
+    closed: Sparing<CloseReason>,
+    refused: Sparing<i32>,
 }
 
-impl CloseLog {
-    fn note(&mut self, reason: CloseReason, peer: std::net::SocketAddr, now: Moment) {
+impl WhyLog {
+    fn closed(&mut self, reason: CloseReason, peer: SocketAddr, now: Moment) {
         if reason == CloseReason::Peer {
-            return;
+            // What every client does in the end.
+            tracing::debug!(%peer, %reason, "connection closed");
+        } else if self.closed.is_worth_saying(reason, now.monotonic_ns) {
+            tracing::info!(%peer, %reason, "connection closed");
         }
-        let (silent_until_ns, unsaid) = self.reasons.entry(reason).or_default();
-        if now.monotonic_ns < *silent_until_ns {
-            *unsaid += 1;
-            return;
-        }
-        *silent_until_ns = now.monotonic_ns + limits::CLOSE_LOG_INTERVAL_NS;
-        let others = std::mem::take(unsaid);
-        tracing::info!(%peer, %reason, others, "connection closed");
     }
+
+    fn refused(&mut self, to: &ReplyTo, code: i32, remark: &str, now: Moment) {
+        let peer = to.origin.peer;
+        if code == response::QUERY_NOT_FOUND {
+            // What every new consumer gets for its offsets.
+            tracing::debug!(%peer, code, remark, "request refused");
+        } else if self.refused.is_worth_saying(code, now.monotonic_ns) {
+            let remark = shortened(remark);
+            tracing::info!(%peer, request = to.code, code, remark, "request refused");
+        }
+    }
+
+    fn tell_others(&mut self, now: Moment) {
+        self.closed.take_over(now.monotonic_ns, |reason, others| {
+            tracing::info!(%reason, others, "more connections closed in the last minute");
+        });
+        self.refused.take_over(now.monotonic_ns, |code, others| {
+            tracing::info!(code, others, "more requests refused in the last minute");
+        });
+    }
+}
+
+/// A remark can hold what a client sent.
+fn shortened(remark: &str) -> &str {
+    let mut end = remark.len().min(limits::LOGGED_REMARK_BYTES_MAX);
+    while !remark.is_char_boundary(end) {
+        end -= 1;
+    }
+    &remark[..end]
 }

@@ -36,6 +36,7 @@ pub mod routes;
 pub mod sends;
 pub mod service;
 pub mod shard;
+pub mod sparing;
 pub mod statistics;
 pub mod tables;
 pub mod waiters;

@@ -66,8 +66,8 @@ pub const NAME_SERVERS_MAX: usize = 64;
 pub const NAME_SERVER_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most topics in one registration; more go in several, so that none outgrows a frame.
 pub const REGISTRATION_TOPICS_MAX: usize = 20_000;
-/// Log lines that wait to be written; more are counted only.
-pub const LOG_LINES_MAX: usize = 4096;
+/// Log events of one thread that wait to be written; more are counted only.
+pub const LOG_EVENTS_MAX: usize = 512;
 /// How long a busy port is waited for at the start.
 pub const LISTEN_PATIENCE: Duration = Duration::from_secs(3);
 /// Between two tries.
@@ -124,8 +124,14 @@ pub const SWEEP_INTERVAL_NS: u64 = SECOND_NS / 4;
 /// A full sweep takes this many intervals.
 pub const SWEEP_STEPS: usize = 4;
 
-/// After a line about closed connections the next ones of that kind are only counted for this long.
-pub const CLOSE_LOG_INTERVAL_NS: u64 = 60 * SECOND_NS;
+/// Lines about closed connections of one reason, or refusals of one code, in each interval.
+pub const LIKE_EVENTS_MAX: u32 = 5;
+/// After that they are only counted, and the count is told when this time is over.
+pub const LIKE_EVENTS_INTERVAL_NS: u64 = 60 * SECOND_NS;
+/// Bytes of a refusal's remark that a line of the log shows.
+pub const LOGGED_REMARK_BYTES_MAX: usize = 512;
+/// Reasons and codes told apart for that.
+pub const SPARING_KINDS_MAX: usize = 256;
 
 /// Meters (topics, and groups in topics) of one shard in one page of counters.
 pub const METERS_PER_PAGE: usize = 256;

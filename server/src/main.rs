@@ -52,7 +52,10 @@ fn run(flags: Flags) -> Result<u8, StartError> {
         }
         Plan::Run(config, warnings) => (config, warnings),
     };
-    log::install();
+    log::install(&config.log()).map_err(|source| StartError::Log {
+        folder: config.log().folder.unwrap_or_default(),
+        source,
+    })?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -23,6 +23,8 @@ use crate::mux::Origin;
 pub struct ReplyTo {
     /// Connection and charge.
     pub origin: Origin,
+    /// The request's code.
+    pub code: i32,
     /// The request's number on its connection.
     pub opaque: i32,
     /// The client's version ordinal.
@@ -38,6 +40,7 @@ impl ReplyTo {
     pub fn new(origin: Origin, header: &Header<'_>) -> Self {
         Self {
             origin,
+            code: header.code,
             opaque: header.opaque,
             version: header.version,
             kind: header.kind,

@@ -153,6 +153,7 @@ mod tests {
         };
         SendWaiter {
             to: ReplyTo {
+                code: 310,
                 origin,
                 opaque,
                 version: 0,

@@ -643,6 +643,7 @@ impl<I: Io> ShardService<I> {
             self.front
                 .has_questions()
                 .then_some(now_ns + limits::START_RETRY_NS),
+            self.front.others_due_ns(),
         ];
         if let Some(broker) = &mut self.broker {
             due[5] = broker.sends.next_due_ns();
@@ -674,6 +675,7 @@ impl<I: Io> ShardService<I> {
     }
 
     fn show_state(&mut self) {
+        self.front.tell_others();
         let connections = &self.front.connections;
         let broker = self.broker.as_ref();
         let state = ShardState {

@@ -315,6 +315,24 @@ pub const BROKER: &[Key] = &[
         "RMQ_SYS_TRACE_TOPIC",
         "Topic for message traces.",
     ),
+    unlike_apache(
+        key(
+            "metricsPromExporterHost",
+            Kind::Ip,
+            "127.0.0.1",
+            "Address of the HTTP endpoint of metrics, health and the status page.",
+        ),
+        "All interfaces. There is no access control on it, so here it stays on this machine.",
+    ),
+    unlike_apache(
+        key(
+            "metricsPromExporterPort",
+            PORT,
+            "5557",
+            "Port of the HTTP endpoint. 0 takes any; when the usual one is taken there is none.",
+        ),
+        "Used only with metricsExporterType=PROM.",
+    ),
     live(important(key(
         "namesrvAddr",
         Kind::Addresses,
@@ -376,10 +394,52 @@ pub const BROKER: &[Key] = &[
         "Memory for the newest messages, per shard; a built-in size when not set.",
     ),
     key(
+        "ringmq.httpEnable",
+        Kind::Bool,
+        "true",
+        "Serve metrics, health and the status page by HTTP.",
+    ),
+    key(
         "ringmq.lockWaitSeconds",
         Kind::Int(0, 3600),
         "30",
         "How long to wait for a data folder that another broker still holds.",
+    ),
+    key(
+        "ringmq.logDir",
+        Kind::Path,
+        "",
+        "Folder of the log's files; standard error when not set.",
+    ),
+    key(
+        "ringmq.logFileBytes",
+        Kind::Int(4096, 1_099_511_627_776),
+        "67108864",
+        "Size at which a log file is put aside and a new one begun.",
+    ),
+    key(
+        "ringmq.logFiles",
+        Kind::Int(1, 1000),
+        "10",
+        "Log files kept, the newest included.",
+    ),
+    key(
+        "ringmq.logFormat",
+        Kind::Choice(&["text", "json"]),
+        "text",
+        "Lines for people, or one JSON object a line.",
+    ),
+    live(key(
+        "ringmq.logLevel",
+        Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
+        "info",
+        "What is logged; the environment's RINGMQ_LOG wins at the start and may name modules.",
+    )),
+    key(
+        "ringmq.metricsRows",
+        Kind::Int(0, 1_000_000),
+        "1000",
+        "Topics, and groups in topics, with metrics of their own; all others count together.",
     ),
     key(
         "ringmq.pinThreads",
@@ -505,6 +565,24 @@ pub const NAME_SERVER: &[Key] = &[
         "9876",
         "Port for brokers and clients. 0 takes any.",
     )),
+    unlike_apache(
+        key(
+            "metricsPromExporterHost",
+            Kind::Ip,
+            "127.0.0.1",
+            "Address of the HTTP endpoint of metrics, health and the status page.",
+        ),
+        "All interfaces. There is no access control on it, so here it stays on this machine.",
+    ),
+    unlike_apache(
+        key(
+            "metricsPromExporterPort",
+            PORT,
+            "5558",
+            "Port of the HTTP endpoint. 0 takes any; when the usual one is taken there is none.",
+        ),
+        "Used only with metricsExporterType=PROM.",
+    ),
     live(key(
         "needWaitForService",
         Kind::Bool,
@@ -552,6 +630,48 @@ pub const NAME_SERVER: &[Key] = &[
         Kind::Int(0, 3_600_000),
         "60000",
         "Milliseconds after which a connection that has asked nothing is closed; 0 for no bound.",
+    ),
+    key(
+        "ringmq.httpEnable",
+        Kind::Bool,
+        "true",
+        "Serve metrics, health and the status page by HTTP.",
+    ),
+    key(
+        "ringmq.logDir",
+        Kind::Path,
+        "",
+        "Folder of the log's files; standard error when not set.",
+    ),
+    key(
+        "ringmq.logFileBytes",
+        Kind::Int(4096, 1_099_511_627_776),
+        "67108864",
+        "Size at which a log file is put aside and a new one begun.",
+    ),
+    key(
+        "ringmq.logFiles",
+        Kind::Int(1, 1000),
+        "10",
+        "Log files kept, the newest included.",
+    ),
+    key(
+        "ringmq.logFormat",
+        Kind::Choice(&["text", "json"]),
+        "text",
+        "Lines for people, or one JSON object a line.",
+    ),
+    live(key(
+        "ringmq.logLevel",
+        Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
+        "info",
+        "What is logged; the environment's RINGMQ_LOG wins at the start and may name modules.",
+    )),
+    key(
+        "ringmq.metricsRows",
+        Kind::Int(0, 1_000_000),
+        "1000",
+        "Topics, and groups in topics, with metrics of their own; all others count together.",
     ),
     live(key(
         "scanNotActiveBrokerInterval",

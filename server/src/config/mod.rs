@@ -10,6 +10,7 @@ pub mod keys;
 pub mod machine;
 pub mod name_server;
 pub mod nearest;
+pub mod observation;
 pub mod values;
 
 use std::io;
@@ -20,6 +21,7 @@ pub use change::{Change, ChangeError};
 pub use file::ConfigFile;
 pub use keys::{Key, Process, keys};
 pub use name_server::NameServerConfig;
+pub use observation::{HttpConfig, LogConfig};
 pub use values::{ValueError, Values, Warning};
 
 use crate::doors::Doors;
@@ -43,6 +45,22 @@ impl Config {
         let broker = self.broker.as_ref().map(|config| &config.values);
         let names = self.name_server.as_ref().map(|config| &config.values);
         broker.or(names).map_or_else(Doors::default, doors)
+    }
+
+    /// Where the log goes: the broker's settings decide where there are both.
+    pub fn log(&self) -> LogConfig {
+        self.values()
+            .map_or_else(LogConfig::default, LogConfig::new)
+    }
+
+    /// Where metrics and health are served, if they are.
+    pub fn http(&self) -> Result<Option<HttpConfig>, ConfigError> {
+        self.values().map_or(Ok(None), HttpConfig::new)
+    }
+
+    fn values(&self) -> Option<&Values> {
+        let broker = self.broker.as_ref().map(|broker| &broker.values);
+        broker.or(self.name_server.as_ref().map(|names| &names.values))
     }
 }
 

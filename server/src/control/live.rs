@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ringmq_protocol::code::response;
 
+use super::log;
 use crate::broker::Permission;
 use crate::config::{
     BrokerConfig, Change, ChangeError, Config, ConfigError, ConfigFile, NameServerConfig, Process,
@@ -150,6 +151,9 @@ impl Live {
             })?;
         }
         for (name, value) in &change.differences {
+            if *name == "ringmq.logLevel" {
+                log::set_levels(value);
+            }
             let before = self.values.text(name);
             tracing::info!(
                 setting = name,

@@ -154,7 +154,6 @@ impl Supervisor {
             if let Look::Failed = self.look() {
                 return Err(self.failures.try_recv().unwrap_or(StartError::Lost));
             }
-            log::flush();
             if self.is_ready {
                 return Ok(());
             }
@@ -170,7 +169,6 @@ impl Supervisor {
             }
             self.tell_topics();
             self.tell_rates();
-            log::flush();
             match stop.recv_timeout(IDLE_INTERVAL) {
                 Err(flume::RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(flume::RecvTimeoutError::Disconnected) => break self.stop(),

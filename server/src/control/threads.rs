@@ -14,6 +14,7 @@ use ringmq_ring::mailbox::Mailboxes;
 use ringmq_ring::turn;
 use ringmq_ring::uring::{Uring, UringConfig, UringWaker};
 
+use super::log;
 use crate::broker::system_topics::SystemTopicSettings;
 use crate::broker::{GroupTable, TopicTable};
 use crate::calls::Calls;
@@ -119,6 +120,7 @@ impl ServicePlan {
     /// Makes the service, on its thread. One that cannot be made says why, and waits to be told to
     /// leave.
     pub fn service(self, engine: Option<Shard<Uring>>) -> ShardService<Uring> {
+        log::attach();
         let broker = match (self.broker, engine) {
             (Some(plan), Some(engine)) => match plan.broker_shard(engine) {
                 Ok(broker) => Some(broker),

@@ -24,7 +24,8 @@ const SHORT_HOLD_MS: u64 = 1000;
 pub fn pull<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled {
     let wanted = pull::PullRequest::decode(&request.header.ext);
     if let Err(refusal) = check_and_pull(ctx, request, &wanted) {
-        ctx.front.metrics.refused(refusal.code);
+        let Refusal { code, remark } = &refusal;
+        ctx.front.refused(&request.to, *code, remark);
         ctx.front.answer(&request.to, |out| {
             let to = &request.to;
             to.whole(out, refusal.code, Some(&refusal.remark), &[], |ext| {

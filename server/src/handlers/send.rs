@@ -631,8 +631,9 @@ fn count<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
 /// The disk took longer than `syncFlushTimeout`: the record may still become durable.
 pub fn timed_out<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
     let remark = "the message is written but not yet known to be on the disk";
-    ctx.front.metrics.refused(response::FLUSH_DISK_TIMEOUT);
-    answer(ctx, send, response::FLUSH_DISK_TIMEOUT, Some(remark));
+    let code = response::FLUSH_DISK_TIMEOUT;
+    ctx.front.refused(&send.to, code, remark);
+    answer(ctx, send, code, Some(remark));
 }
 
 /// A write failed: the outcome is unknown.
@@ -685,7 +686,7 @@ fn put_region(settings: &Settings, ext: &mut ExtWriter<'_>) {
 }
 
 fn refuse<I: Io>(ctx: &mut Context<'_, I>, to: &ReplyTo, refusal: &Refusal) {
-    ctx.front.metrics.refused(refusal.code);
+    ctx.front.refused(to, refusal.code, &refusal.remark);
     let settings = &ctx.broker.settings;
     ctx.front.answer(to, |out| {
         to.whole(out, refusal.code, Some(&refusal.remark), &[], |ext| {

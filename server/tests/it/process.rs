@@ -328,8 +328,13 @@ struct Program {
 }
 
 fn program(folder: &Path) -> Program {
+    program_with(folder, "listenPrt=7\n")
+}
+
+fn program_with(folder: &Path, settings: &str) -> Program {
     let file = folder.join("broker.conf");
-    std::fs::write(&file, "mapedFileSizeCommitLog=8388608\nlistenPrt=7\n").unwrap();
+    let settings = format!("mapedFileSizeCommitLog=8388608\n{settings}");
+    std::fs::write(&file, settings).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_ringmq"))
         .args(["standalone", "--namesrv-port", "0", "--broker-port", "0"])
         // A relative path, as the default is.
@@ -500,6 +505,52 @@ fn the_program_serves_when_nobody_reads_what_it_prints() {
     assert_eq!(client.ask(&send("T", 0, "served")).code, 0);
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn refusals_and_closed_connections_are_told_sparingly_in_files_of_bounded_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings =
+        "ringmq.logDir=logs\nringmq.logFormat=json\nringmq.logFileBytes=4096\nringmq.logFiles=3\n";
+    let program = program_with(folder.path(), settings);
+    let mut client = Client::connect(program.broker);
+    for _ in 0..40 {
+        assert_eq!(client.ask(&send("T", 77, "no such queue")).code, 29);
+        let mut broken = Client::connect(program.broker);
+        broken.write(&u32::MAX.to_be_bytes());
+        assert!(broken.is_closed_by_server());
+    }
+    program.signal(Signal::TERM);
+    let (code, _, log) = program.end();
+    assert_eq!((code, log.as_str()), (Some(0), ""));
+    let mut lines: Vec<serde_json::Value> = Vec::new();
+    for name in ["ringmq.log.2", "ringmq.log.1", "ringmq.log"] {
+        if let Ok(text) = std::fs::read_to_string(folder.path().join("logs").join(name)) {
+            lines.extend(text.lines().map(|line| serde_json::from_str(line).unwrap()));
+        }
+    }
+    let count = |message: &str| {
+        let is_it = |line: &&serde_json::Value| line["message"] == message;
+        lines.iter().filter(is_it).count()
+    };
+    let most = ringmq_server::limits::LIKE_EVENTS_MAX as usize;
+    assert_eq!(count("request refused"), most, "{lines:#?}");
+    assert!(count("connection closed") >= most);
+    assert_eq!(count("stopped"), 1);
+    let refused = lines
+        .iter()
+        .find(|line| line["message"] == "request refused")
+        .unwrap();
+    assert_eq!(
+        (&refused["fields"]["code"], &refused["fields"]["request"]),
+        (&29.into(), &310.into())
+    );
+    assert!(
+        refused["fields"]["remark"]
+            .as_str()
+            .unwrap()
+            .contains("queueId[77]")
+    );
 }
 
 #[test]
