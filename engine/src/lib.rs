@@ -38,7 +38,7 @@ pub use embedded::Embedded;
 pub use engine::{Engine, Running, ShardContext};
 pub use error::{Error, Refused};
 pub use log::retention::{Hours, Policy};
-pub use metrics::ShardStatus;
+pub use metrics::{Refusing, ShardStatus};
 pub use pull::{
     Boundary, Event, OffsetOutcome, PullOutcome, PullRequest, PullResult, PullStatus, TagFilter,
     Ticket, View, ViewOutcome,

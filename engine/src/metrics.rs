@@ -59,4 +59,20 @@ pub struct ShardStatus {
     pub refused_full: u64,
     /// Records whose checksum failed when they were read.
     pub damaged: u64,
+    /// Why sends are refused at present, if they are.
+    pub refusing: Option<Refusing>,
+}
+
+/// Why a shard takes no sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusing {
+    /// Damage that only an operator may decide about.
+    #[error("the log is damaged and only read: see `ringmq-admin verify`")]
+    ReadOnly,
+    /// The disk is too full.
+    #[error("the disk is full: make room, or let messages expire sooner")]
+    Full,
+    /// It has not begun, stops or has failed.
+    #[error("the shard does not run")]
+    NotRunning,
 }

@@ -32,7 +32,7 @@ use crate::index::IndexSet;
 use crate::limits::CONTROL_LOOK_NS;
 use crate::log::CommitLog;
 use crate::log::retention::{Policy, Retention};
-use crate::metrics::{Counters, ShardStatus};
+use crate::metrics::{Counters, Refusing, ShardStatus};
 use crate::pull::{Event, Ticket};
 use crate::queue::offsets::GroupOffsets;
 use crate::queue::table::Queues;
@@ -228,6 +228,19 @@ impl<I: Io> Shard<I> {
             refused_busy: self.counters.refused_busy,
             refused_full: self.counters.refused_full,
             damaged: self.counters.damaged,
+            refusing: self.refusing(),
+        }
+    }
+
+    fn refusing(&self) -> Option<Refusing> {
+        if self.read_only {
+            Some(Refusing::ReadOnly)
+        } else if self.phase != Phase::Running || !self.is_ready() {
+            Some(Refusing::NotRunning)
+        } else if self.log.is_full() {
+            Some(Refusing::Full)
+        } else {
+            None
         }
     }
 

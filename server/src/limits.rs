@@ -133,6 +133,10 @@ pub const LOGGED_REMARK_BYTES_MAX: usize = 512;
 /// Reasons and codes told apart for that.
 pub const SPARING_KINDS_MAX: usize = 256;
 
+/// Rows of queues or group offsets that a shard looks at in one turn for its figures.
+pub const BACKLOG_STEP_ROWS: usize = 256;
+/// Time from one walk through them to the next.
+pub const BACKLOG_INTERVAL_NS: u64 = 5 * SECOND_NS;
 /// Meters (topics, and groups in topics) of one shard in one page of counters.
 pub const METERS_PER_PAGE: usize = 256;
 /// Pages of meters of one shard; what comes later counts in the shard's totals only.

@@ -24,7 +24,7 @@ use crate::handlers::names::NameService;
 use crate::limits;
 use crate::link::{Command, Notice, ShardLink};
 use crate::listener::Listeners;
-use crate::metrics::{Recorder, ShardState};
+use crate::metrics::{BacklogWalk, Recorder, ShardState};
 use crate::mux::{Letter, Mux, Origin};
 use crate::reply::ReplyTo;
 use crate::sends::Sends;
@@ -41,6 +41,7 @@ pub struct ShardService<I: Io> {
     /// What a frame was found guilty of while its connection's bytes were being cut.
     fault: Option<CloseReason>,
     overdue: Vec<(ConnectionId, CloseReason)>,
+    walk: BacklogWalk,
 }
 
 /// Where a service is between its start and its end.
@@ -81,6 +82,7 @@ impl<I: Io> ShardService<I> {
             stage: Stage::New,
             fault: None,
             overdue: Vec::new(),
+            walk: BacklogWalk::default(),
         }
     }
 
@@ -644,6 +646,9 @@ impl<I: Io> ShardService<I> {
                 .has_questions()
                 .then_some(now_ns + limits::START_RETRY_NS),
             self.front.others_due_ns(),
+            self.broker
+                .as_ref()
+                .and_then(|_| self.walk.due_ns(now_ns, self.front.metrics.frames())),
         ];
         if let Some(broker) = &mut self.broker {
             due[5] = broker.sends.next_due_ns();
@@ -669,8 +674,15 @@ impl<I: Io> ShardService<I> {
         if self.front.metrics.end_turn() {
             self.front.metrics.replied(io.now().monotonic_ns);
         }
-        if self.front.metrics.is_state_due(self.front.now.monotonic_ns) {
+        let now_ns = self.front.now.monotonic_ns;
+        if self.front.metrics.is_state_due(now_ns) {
             self.show_state();
+        }
+        if let Some(broker) = &self.broker {
+            let frames = self.front.metrics.frames();
+            if let Some(backlog) = self.walk.step(&broker.engine, now_ns, frames) {
+                self.front.metrics.show_backlog(backlog);
+            }
         }
     }
 
@@ -686,6 +698,10 @@ impl<I: Io> ShardService<I> {
             held_bytes: connections.held_bytes(),
             waiting: broker.map_or(0, |broker| broker.waiters.len()),
             engine: broker.map(|broker| broker.engine.status()),
+            tables: broker
+                .filter(|broker| broker.home.is_some())
+                .map(|broker| broker.tables.clone()),
+            names: self.names.as_ref().map(NameService::state),
         };
         self.front.metrics.show_state(state, |topic, name| {
             broker.is_some_and(|broker| broker.tables.knows(topic, name))

@@ -474,6 +474,11 @@ impl CommitLog {
         self.durable = mark;
     }
 
+    /// Whether the space left is kept for control records.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full || (self.no_space && self.segments.ahead() < SEGMENTS_AHEAD)
+    }
+
     fn admit(&self, alone: usize, origin: Origin) -> Result<(), Refused> {
         if self.failed {
             return Err(Refused::Failed);
@@ -487,7 +492,7 @@ impl CommitLog {
         if origin == Origin::Control {
             return Ok(());
         }
-        if self.full || (self.no_space && self.segments.ahead() < SEGMENTS_AHEAD) {
+        if self.is_full() {
             return Err(Refused::Full);
         }
         let open = self

@@ -8,7 +8,7 @@ use crate::block::record_crc;
 use crate::limits::{GROUP_OFFSETS_MAX, LENT_PART_MIN, PULL_RECORDS_MAX, PULL_SCAN_MAX};
 use crate::pull::{Event, PullOutcome, PullRequest, PullResult, PullStatus, Ticket};
 use crate::queue::Entry;
-use crate::types::{Committed, CommittedPlace, LogOffset, Offsets, QueueNumber};
+use crate::types::{Committed, CommittedPlace, LogOffset, Offsets, QueueNumber, TopicId};
 
 use super::Shard;
 use super::cold::{Began, ColdTask, Need};
@@ -215,6 +215,18 @@ impl<I: Io> Shard<I> {
                 offset: row.offset,
             })
         })
+    }
+
+    /// This shard's queues, those after a number, with their topics and the offsets that may be shown.
+    pub fn queues_after(
+        &self,
+        after: Option<QueueNumber>,
+    ) -> impl Iterator<Item = (QueueNumber, TopicId, Offsets)> {
+        let from = after.map_or(QueueNumber(0), |after| {
+            QueueNumber(after.0.saturating_add(1))
+        });
+        let queues = self.queues.from(from);
+        queues.map(|(number, queue)| (number, queue.topic, queue.offsets()))
     }
 
     /// Drops all offsets of a group in this shard.

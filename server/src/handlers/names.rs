@@ -10,6 +10,7 @@ use crate::context::Request;
 use crate::desk::{Ask, WholeReply};
 use crate::front::{Front, HOME};
 use crate::limits;
+use crate::metrics::NamesState;
 use crate::namesrv::{self, Answer, MinBrokerChange, NameServer, NameServerSettings};
 
 /// A name server with its timer.
@@ -78,6 +79,16 @@ impl NameService {
     /// What brokers must be told of since the last call.
     pub fn take_min_broker_changes(&mut self) -> Vec<MinBrokerChange> {
         self.server.take_min_broker_changes()
+    }
+
+    /// How much it knows.
+    pub fn state(&self) -> NamesState {
+        let table = &self.server.table;
+        NamesState {
+            brokers: table.brokers().count(),
+            clusters: table.clusters().count(),
+            topics: table.topic_count(),
+        }
     }
 
     /// When [`NameService::expire`] has something to do.

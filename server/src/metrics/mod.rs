@@ -7,6 +7,7 @@
 //! No lock, no system call and no allocation for a message. Whatever is counted is as visible as the
 //! acknowledgement or answer it stands for: never a message that a crash could take back.
 
+mod backlog;
 mod counter;
 mod histogram;
 mod meters;
@@ -16,11 +17,12 @@ mod shard;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use backlog::{Backlog, BacklogWalk, GroupBacklog, TopicBacklog};
 pub use counter::Counter;
 pub use histogram::{Histogram, HistogramReading};
 pub use meters::{Meter, MeterId, MeterName, MeterRow, MeterTable, Meters};
 pub use recorder::{Pulled, Recorder, StoredSend};
-pub use shard::{CODES, Codes, ConnectionCounters, ShardMetrics, ShardState, Times};
+pub use shard::{CODES, Codes, ConnectionCounters, NamesState, ShardMetrics, ShardState, Times};
 
 use crate::connection::CloseReason;
 
@@ -128,6 +130,17 @@ impl Metrics {
             sum.send_backs += row.send_backs;
         }
         sums
+    }
+}
+
+impl Metrics {
+    /// How much topics hold and how far behind groups are, over all shards, as of their last walks.
+    pub fn backlog(&self) -> Backlog {
+        let mut sum = Backlog::default();
+        for shard in &self.shards {
+            sum.merge(&shard.backlog.load());
+        }
+        sum
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ringmq_engine::TopicId;
 
 use super::Metrics;
+use super::backlog::Backlog;
 use super::meters::{MeterId, MeterName, MeterTable};
 use super::shard::{ShardMetrics, ShardState};
 use crate::connection::CloseReason;
@@ -26,6 +27,7 @@ pub struct Recorder {
     replies: (u64, u64),
     state_due_ns: u64,
     is_state_old: bool,
+    frames: u64,
 }
 
 /// How often the state of a busy shard is looked at.
@@ -78,6 +80,7 @@ impl Recorder {
             replies: (0, 0),
             state_due_ns: 0,
             is_state_old: false,
+            frames: 0,
         }
     }
 
@@ -169,9 +172,23 @@ impl Recorder {
         }
     }
 
-    /// A request came.
-    pub fn requested(&self, code: i32) {
-        self.mine.requests.add(code);
+    /// A request is handled. It counts where its connection is, for it may be handled twice: there,
+    /// and on the shard that it is forwarded to.
+    pub fn requested(&mut self, code: i32, is_of_this_shard: bool) {
+        self.frames += 1;
+        if is_of_this_shard {
+            self.mine.requests.add(code);
+        }
+    }
+
+    /// Requests handled.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Shows what a walk has found.
+    pub fn show_backlog(&self, backlog: Backlog) {
+        self.mine.backlog.store(Arc::new(backlog));
     }
 
     /// A request was refused.

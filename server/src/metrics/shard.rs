@@ -5,10 +5,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ringmq_engine::ShardStatus;
 
+use super::backlog::Backlog;
 use super::counter::Counter;
 use super::histogram::Histogram;
 use super::meters::Meters;
 use crate::connection::CloseReason;
+use crate::tables::Tables;
 
 /// Request and response codes up to this one have a counter each; higher ones share the last.
 pub const CODES: usize = 512;
@@ -44,6 +46,8 @@ pub struct ShardMetrics {
     pub meters: Arc<Meters>,
     /// What changes slowly, as of the shard's last look, at most a second before its last turn.
     pub state: ArcSwap<ShardState>,
+    /// Topics and groups as of the last walk, at most some seconds before the last request.
+    pub backlog: ArcSwap<Backlog>,
 }
 
 /// How long the stages of a send take, and pulls.
@@ -98,6 +102,17 @@ pub struct ConnectionCounters {
     pub closed: [Counter; CloseReason::ALL.len()],
 }
 
+/// How much a name server knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NamesState {
+    /// Broker names.
+    pub brokers: usize,
+    /// Clusters.
+    pub clusters: usize,
+    /// Topics.
+    pub topics: usize,
+}
+
 /// What changes slowly.
 #[derive(Clone, Debug, Default)]
 pub struct ShardState {
@@ -115,4 +130,8 @@ pub struct ShardState {
     pub waiting: usize,
     /// The engine's watermarks and counters; a name server's shard has none.
     pub engine: Option<ShardStatus>,
+    /// Topics and groups, of the home shard only.
+    pub tables: Option<Tables>,
+    /// What the name server knows, on the shard that has it.
+    pub names: Option<NamesState>,
 }

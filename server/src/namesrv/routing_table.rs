@@ -326,6 +326,11 @@ impl RoutingTable {
         self.topics.keys().map(String::as_str)
     }
 
+    /// How many topics there are.
+    pub fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
     /// Topics with at least one queue in a cluster (224), sorted.
     pub fn topics_of_cluster(&self, cluster: &str) -> Vec<&str> {
         let Some(names) = self.clusters.get(cluster) else {

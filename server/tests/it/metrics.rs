@@ -1,10 +1,12 @@
 //! What a broker counts is what its clients sent and got.
 
+use std::time::{Duration, Instant};
+
 use ringmq_server::metrics::{MeterSum, Metrics};
 
 use crate::broker::{bodies, create_topic, drain, pull, pull_held, records, send};
 use crate::harness::Server;
-use crate::wire::Client;
+use crate::wire::{Ask, Client};
 
 fn meter(metrics: &Metrics, topic: &str, group: Option<&str>) -> MeterSum {
     let found = metrics
@@ -85,19 +87,52 @@ fn a_deleted_topics_meter_goes_and_a_new_one_begins_at_zero() {
     create_topic(&mut client, "TopicTest", 1);
     client.ask(&send("TopicTest", 0, "one"));
     assert_eq!(
-        client
-            .ask(&crate::wire::Ask::new(215).with("topic", "TopicTest"))
-            .code,
+        client.ask(&Ask::new(215).with("topic", "TopicTest")).code,
         0
     );
     create_topic(&mut client, "TopicTest", 1);
-    let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let limit = Instant::now() + Duration::from_secs(20);
     // The dead are looked for once a second, by a shard that has anything to do.
     while meter(&server.metrics, "TopicTest", None).messages != 0 {
-        assert!(
-            std::time::Instant::now() < limit,
-            "the meter of a deleted topic stays"
-        );
+        assert!(Instant::now() < limit, "the meter of a deleted topic stays");
         drain(&mut client, "TopicTest", 0);
+    }
+}
+
+#[test]
+fn the_backlog_of_groups_and_what_topics_hold_are_walked_up_after_the_last_request() {
+    for shards in [1, 3] {
+        let server = Server::broker(shards);
+        let mut client = Client::connect(server.broker_address());
+        create_topic(&mut client, "TopicTest", 4);
+        // The first use creates the group.
+        assert_eq!(client.ask(&pull("TopicTest", 0, 0)).code, 19);
+        for queue in 0..4 {
+            for _ in 0..5 {
+                assert_eq!(client.ask(&send("TopicTest", queue, "hello")).code, 0);
+            }
+            let commit = Ask::new(15)
+                .with("consumerGroup", "CG_test")
+                .with("topic", "TopicTest")
+                .with("queueId", queue)
+                .with("commitOffset", 2);
+            assert_eq!(client.ask(&commit).code, 0);
+        }
+        let limit = Instant::now() + Duration::from_secs(30);
+        // Nothing is asked any more: the shards walk by themselves.
+        let figures = loop {
+            let backlog = server.metrics.backlog();
+            let found = backlog
+                .topics
+                .into_values()
+                .find(|topic| topic.messages == 20);
+            let group = found.and_then(|topic| topic.groups.get("CG_test").copied());
+            match group {
+                Some(group) if group.queues == 4 => break group,
+                _ => assert!(Instant::now() < limit, "no figures of the backlog"),
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(figures.lag, 12);
     }
 }
