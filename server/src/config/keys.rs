@@ -310,11 +310,6 @@ pub const BROKER: &[Key] = &[
         "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",
         "Delays of the levels from 1 on.",
     ),
-    fixed(
-        "msgTraceTopicName",
-        "RMQ_SYS_TRACE_TOPIC",
-        "Topic for message traces.",
-    ),
     unlike_apache(
         key(
             "metricsPromExporterHost",
@@ -332,6 +327,11 @@ pub const BROKER: &[Key] = &[
             "Port of the HTTP endpoint. 0 takes any; when the usual one is taken there is none.",
         ),
         "Used only with metricsExporterType=PROM.",
+    ),
+    fixed(
+        "msgTraceTopicName",
+        "RMQ_SYS_TRACE_TOPIC",
+        "Topic for message traces.",
     ),
     live(important(key(
         "namesrvAddr",
