@@ -1,6 +1,7 @@
 //! The client against a server of a few lines that answers as it is told.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod server;
 
 use std::time::Duration;
