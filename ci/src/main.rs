@@ -15,6 +15,7 @@ mod java;
 mod lint;
 mod mixed;
 mod mqadmin;
+mod musl;
 mod owned;
 mod perf;
 mod process;
@@ -57,6 +58,8 @@ enum Command {
     Deny,
     /// Direction of dependencies, place of `unsafe` and `async`, sizes, leftovers.
     Tidy,
+    /// One static binary for musl, its Debian package, the systemd unit.
+    Static,
     /// The engine in the simulator, many seeds.
     Sim(sim::Options),
     /// The planted defects: each must be caught.
@@ -86,6 +89,7 @@ fn main() -> std::process::ExitCode {
         Command::Docs => lint::docs(),
         Command::Deny => lint::deny(),
         Command::Tidy => tidy::run(),
+        Command::Static => musl::run_all(),
         Command::Sim(options) => sim::run(&options),
         Command::Planted(options) => sim::planted(&options),
         Command::Crash(options) => crash::run(&options),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::failure::{Failure, Outcome};
 use crate::process::say;
-use crate::{crash, fuzz, java, lint, mixed, mqadmin, sim, tidy};
+use crate::{crash, fuzz, java, lint, mixed, mqadmin, musl, sim, tidy};
 
 /// One line of a pipeline.
 pub struct Stage {
@@ -42,6 +42,11 @@ pub const ALL: &[Stage] = &[
         name: "deny",
         budget_s: 120,
         run: lint::deny,
+    },
+    Stage {
+        name: "static",
+        budget_s: 200,
+        run: musl::run_all,
     },
     Stage {
         name: "sim",

@@ -29,6 +29,8 @@ pub enum Command {
     Namesrv(NamesrvFlags),
     /// A broker (the flags of mqbroker).
     Broker(BrokerFlags),
+    /// Print the reference of all settings, as Markdown.
+    Config,
 }
 
 /// Flags of `ringmq standalone`.
@@ -98,6 +100,7 @@ impl Flags {
             Command::Standalone(flags) => flags.plan(),
             Command::Namesrv(flags) => flags.plan(),
             Command::Broker(flags) => flags.plan(namesrv_addr),
+            Command::Config => Ok(Plan::Print(config::reference::markdown())),
         }
     }
 }

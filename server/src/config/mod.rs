@@ -11,6 +11,7 @@ pub mod machine;
 pub mod name_server;
 pub mod nearest;
 pub mod observation;
+pub mod reference;
 pub mod values;
 
 use std::io;
