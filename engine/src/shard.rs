@@ -131,8 +131,8 @@ impl<I: Io> Shard<I> {
         self
     }
 
-    /// Tells the shard the time: to be called first in every completion of the service, so that what is
-    /// appended gets the time of this turn and not that of the last sleep.
+    /// Tells the shard the time: to be called first in every completion and in every turn of the service,
+    /// so that what is appended gets the time of this turn and not that of the last sleep.
     pub fn observe(&mut self, now: Moment) {
         self.now = now;
     }

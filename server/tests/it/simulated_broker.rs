@@ -203,6 +203,37 @@ fn a_send_that_the_disk_keeps_waiting_is_answered_10_in_time_and_stored_all_the_
 }
 
 #[test]
+fn a_message_after_a_quiet_time_is_stored_with_the_time_at_which_it_came_on_every_shard() {
+    let mut town = Town::new(5, 3);
+    let mut peers = [Peer::new(&town)];
+    let send_to_each_queue = |town: &mut Town, peers: &mut [Peer; 1]| {
+        for queue in 0..4 {
+            peers[0].ask(queue, &send("TopicQuiet", queue, "message"));
+        }
+        town.run_until_answered(peers);
+        assert!(peers[0].take().iter().all(|answer| answer.code == 0));
+    };
+    send_to_each_queue(&mut town, &mut peers);
+    town.pass(30 * limits::SECOND_NS);
+    let came_ms = town.world.now().wall_ms;
+    send_to_each_queue(&mut town, &mut peers);
+    for queue in 0..4 {
+        let search = Ask::new(29)
+            .with("topic", "TopicQuiet")
+            .with("queueId", queue)
+            .with("timestamp", came_ms);
+        peers[0].ask(queue, &search);
+    }
+    town.run_until_answered(&mut peers);
+    let offsets: Vec<_> = peers[0].take().iter().map(|a| a.number("offset")).collect();
+    assert_eq!(
+        offsets,
+        [1, 1, 1, 1],
+        "the first stored at or after the time"
+    );
+}
+
+#[test]
 fn every_request_is_answered_once_through_mailboxes_of_one_slot() {
     for seed in 0..12 {
         let shards = 1 + (seed % 3) as u8;
