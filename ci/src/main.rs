@@ -6,6 +6,7 @@
 
 mod apache;
 mod broker;
+mod clients;
 mod cost;
 mod crash;
 mod failure;
@@ -68,6 +69,8 @@ enum Command {
     Crash(crash::Options),
     /// Apache's own Java clients against the built broker.
     Java(java::Options),
+    /// Clients in Go, Node and C++ against the built broker.
+    Clients(clients::Options),
     /// Clusters of Apache's processes and ours, exchanged one by one under load.
     Mixed(mixed::Options),
     /// Apache's mqadmin on Apache's servers and on ours: the same output, or a listed difference.
@@ -94,6 +97,7 @@ fn main() -> std::process::ExitCode {
         Command::Planted(options) => sim::planted(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Java(options) => java::run(&options),
+        Command::Clients(options) => clients::run(&options),
         Command::Mixed(options) => mixed::run(&options),
         Command::Mqadmin(options) => mqadmin::run(&options),
         Command::Cost => cost::run(),

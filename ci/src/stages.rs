@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::failure::{Failure, Outcome};
 use crate::process::say;
-use crate::{crash, fuzz, java, lint, mixed, mqadmin, musl, sim, tidy};
+use crate::{clients, crash, fuzz, java, lint, mixed, mqadmin, musl, sim, tidy};
 
 /// One line of a pipeline.
 pub struct Stage {
@@ -67,6 +67,11 @@ pub const ALL: &[Stage] = &[
         name: "java",
         budget_s: 300,
         run: || java::run(&java::Options::pipeline()),
+    },
+    Stage {
+        name: "clients",
+        budget_s: 120,
+        run: || clients::run(&clients::Options::pipeline()),
     },
     Stage {
         name: "mixed",

@@ -14,6 +14,8 @@ pub mod code {
     pub const PULL: i32 = 11;
     /// UPDATE_AND_CREATE_TOPIC.
     pub const CREATE_TOPIC: i32 = 17;
+    /// GET_ROUTEINFO_BY_TOPIC, of a name server.
+    pub const ROUTE: i32 = 105;
     /// GET_MAX_OFFSET.
     pub const MAX_OFFSET: i32 = 30;
     /// GET_MIN_OFFSET.

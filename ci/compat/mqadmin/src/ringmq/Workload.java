@@ -131,6 +131,7 @@ final class Workload {
     private String note(String name) {
         LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(500));
         variables.set(name, Long.toString(System.currentTimeMillis()));
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(20));
         return "noted";
     }
 
