@@ -82,7 +82,7 @@ fn position(all: &[Candidate]) -> Option<usize> {
     };
     of(|ip| matches!(ip, IpAddr::V4(ip) if !is_internal_v4(*ip)))
         .next()
-        .or_else(|| of(IpAddr::is_ipv4).last())
+        .or_else(|| of(IpAddr::is_ipv4).next_back())
         .or_else(|| of(|ip| matches!(ip, IpAddr::V6(ip) if !is_internal_v6(*ip))).next())
         .or_else(|| of(IpAddr::is_ipv6).next())
 }
@@ -137,7 +137,10 @@ mod tests {
         }
     }
 
-    fn chosen(all: &[(u32, &str, &str)]) -> String {
+    /// Number and name of an interface, and an address of it.
+    type Address<'a> = (u32, &'a str, &'a str);
+
+    fn chosen(all: &[Address<'_>]) -> String {
         let all = all
             .iter()
             .map(|(index, name, ip)| candidate(*index, name, ip));
@@ -147,7 +150,7 @@ mod tests {
     #[test]
     fn the_rule_is_apaches() {
         let lo = (1, "lo", "127.0.0.1");
-        let cases: [(&[(u32, &str, &str)], &str); 8] = [
+        let cases: [(&[Address<'_>], &str); 8] = [
             (&[lo], "127.0.0.1, as there is no network"),
             (&[lo, (2, "eth0", "10.0.0.5")], "10.0.0.5 of eth0"),
             // Of internal addresses the oldest interface's.

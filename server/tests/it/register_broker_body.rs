@@ -6,7 +6,7 @@ use std::path::Path;
 #[path = "../../fuzz/src/register_broker_body.rs"]
 mod body;
 
-const SEED: u64 = 0x5EED_0F_F022;
+const SEED: u64 = 0x5EED_F022;
 const DAMAGED: usize = 300;
 
 /// SplitMix64: the same bytes from the same seed everywhere.
