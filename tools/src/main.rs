@@ -64,7 +64,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         out.flush()?;
         drop(out);
-        std::thread::sleep(Duration::from_secs(seconds));
+        std::thread::park_timeout(Duration::from_secs(seconds));
     }
 }
 

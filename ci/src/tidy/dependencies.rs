@@ -37,8 +37,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ci", &["ringmq-checker"]),
 ];
 
-/// Faults in the direction of dependencies; those for tests only count too, but for the server's,
-/// whose tests may drive it with the client.
+/// What tests alone may depend on besides: the server's drive it with the client, the tools' run
+/// against a server.
+const FOR_TESTS: &[(&str, &str)] = &[
+    ("ringmq-server", "ringmq-client"),
+    ("ringmq-tools", "ringmq-server"),
+];
+
+/// Faults in the direction of dependencies; those for tests only count too, but for some.
 pub fn check() -> Result<Vec<String>, Failure> {
     let output = command(
         "cargo",
@@ -65,10 +71,9 @@ pub fn check() -> Result<Vec<String>, Failure> {
         for dependency in list(package, "dependencies") {
             let target = text(dependency, "name");
             let ours = ALLOWED.iter().any(|(known, _)| *known == target);
-            let for_server_tests = name == "ringmq-server"
-                && target == "ringmq-client"
-                && text(dependency, "kind") == "dev";
-            if ours && !allowed.contains(&target) && !for_server_tests && target != name {
+            let for_tests =
+                text(dependency, "kind") == "dev" && FOR_TESTS.contains(&(name, target));
+            if ours && !allowed.contains(&target) && !for_tests && target != name {
                 faults.push(format!("crate {name} must not depend on {target}"));
             }
         }
