@@ -85,6 +85,11 @@ impl<W> ShardLink<W> {
         self.notices.slots() > 0
     }
 
+    /// Whether the control plane's end is gone: nobody will answer.
+    pub fn is_abandoned(&self) -> bool {
+        self.notices.is_abandoned()
+    }
+
     /// Whether there is room for a question: the last slots are for what the process depends on.
     pub fn has_room_for_questions(&self) -> bool {
         self.notices.slots() > limits::LINK_SLOTS / 2

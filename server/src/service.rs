@@ -8,6 +8,7 @@
 
 use bytes::Bytes;
 use ringmq_engine::{Event, ShardPace};
+use ringmq_protocol::code::response;
 use ringmq_protocol::command::send::SendRequest;
 use ringmq_protocol::frame::{self, Split};
 use ringmq_ring::turn::{Pace, Service};
@@ -514,6 +515,13 @@ impl<I: Io> ShardService<I> {
     }
 
     fn tell_questions(&mut self) {
+        while self.link.is_abandoned()
+            && let Some(question) = self.front.next_question()
+        {
+            let remark = "the control plane of this process is gone";
+            let refusal = WholeReply::refusal(response::SERVICE_NOT_AVAILABLE, remark);
+            self.front.answer_whole(&question.to, &refusal);
+        }
         while self.link.has_room_for_questions()
             && let Some(question) = self.front.next_question()
         {
