@@ -65,7 +65,6 @@ impl Progress {
         let seat = self.seat(queue, group);
         if let Some(row) = seat.and_then(|seat| self.rows.get_mut(seat.0 as usize)) {
             row.reset = Some(offset);
-            row.pulled = None;
         }
     }
 
@@ -128,7 +127,7 @@ mod tests {
         assert_eq!(progress.pulled_by(QUEUE, "g"), Some(9));
         progress.reset(QUEUE, "g", 4);
         assert!(progress.is_reset(QUEUE, "g") && !progress.is_reset(QUEUE, "h"));
-        assert_eq!(progress.pulled_by(QUEUE, "g"), None);
+        assert_eq!(progress.pulled_by(QUEUE, "g"), Some(9));
         assert_eq!(progress.take_reset(seat), Some(4));
         assert_eq!(progress.take_reset(seat), None);
     }

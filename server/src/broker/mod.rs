@@ -5,6 +5,7 @@
 //! All of it lives on the home shard. What the data path of the other shards needs (topics, group
 //! views) is handed to them as [`SharedMap`] copies.
 
+pub mod attributes;
 pub mod filter;
 pub mod group_config;
 pub mod groups;

@@ -6,8 +6,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
-
 /// Version of [`TopicConfig::to_payload`]'s bytes.
 const PAYLOAD_VERSION: u8 = 1;
 
@@ -163,35 +161,6 @@ pub(crate) fn versioned_body(payload: &[u8], version: u8) -> Result<&[u8], Paylo
     }
 }
 
-/// Applies the `attributes` text of 17, `+key=value,-key`, to a topic's attributes.
-/// The error is the answer's remark.
-pub fn alter_attributes(
-    attributes: &BTreeMap<String, String>,
-    text: &str,
-) -> Result<BTreeMap<String, String>, String> {
-    let mut altered = attributes.clone();
-    for item in text.split(',').map(str::trim).filter(|i| !i.is_empty()) {
-        if item.len() > ATTRIBUTE_BYTES_MAX {
-            return Err(format!(
-                "an attribute is longer than {ATTRIBUTE_BYTES_MAX} bytes"
-            ));
-        }
-        if let Some(key) = item.strip_prefix('-') {
-            altered.remove(key.trim());
-        } else if let Some((key, value)) = item.strip_prefix('+').and_then(|i| i.split_once('=')) {
-            altered.insert(key.trim().to_owned(), value.trim().to_owned());
-        } else {
-            return Err(format!(
-                "attribute {item} is wrong: write +key=value or -key"
-            ));
-        }
-    }
-    if altered.len() > ATTRIBUTES_MAX {
-        return Err(format!("more than {ATTRIBUTES_MAX} attributes"));
-    }
-    Ok(altered)
-}
-
 fn read_write() -> Permission {
     Permission::READ_WRITE
 }
@@ -264,16 +233,5 @@ mod tests {
         );
         assert!(TopicConfig::from_payload(&payload[..payload.len() - 1]).is_err());
         assert!(TopicConfig::from_payload(&[]).is_err());
-    }
-
-    #[test]
-    fn attributes_are_added_and_removed_by_their_sign() {
-        let one = alter_attributes(&BTreeMap::new(), "+message.type=FIFO, +a=b").unwrap();
-        assert_eq!(one.len(), 2);
-        let two = alter_attributes(&one, "-a").unwrap();
-        assert_eq!(two.get("message.type").map(String::as_str), Some("FIFO"));
-        assert_eq!(two.len(), 1);
-        assert!(alter_attributes(&one, "a=b").is_err());
-        assert_eq!(alter_attributes(&one, ""), Ok(one));
     }
 }

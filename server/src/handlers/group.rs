@@ -5,12 +5,12 @@ use ringmq_protocol::command::topic::{DeleteGroup, GroupName};
 use ringmq_ring::Io;
 use serde::Deserialize;
 
-use crate::broker::GroupConfig;
+use crate::broker::{GroupConfig, attributes};
 use crate::context::{Context, Handled, Request};
 use crate::gather::{Asked, Question};
 use crate::handlers::page::Page;
 use crate::handlers::{client, send};
-use crate::home::{Action, Subject, Then};
+use crate::home::{Action, Home, Subject, Then};
 use crate::reply::{Refusal, ReplyTo};
 
 /// UPDATE_AND_CREATE_SUBSCRIPTIONGROUP.
@@ -26,6 +26,7 @@ pub fn update<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Handled
     if let Some(change) = home.pending(&Subject::Group(config.group_name.clone())) {
         return ctx.park(request, &[change]);
     }
+    let config = with_attributes(home, config)?;
     let planned = home.groups.plan_update(config);
     match planned.map_err(|error| Refusal::group(&request.to, &error))? {
         None => ctx.answer_code(&request.to, response::SUCCESS, None),
@@ -59,24 +60,34 @@ pub fn update_list<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) -> Ha
     let Some(home) = &ctx.broker.home else {
         return Ok(());
     };
-    for config in &list.group_config_list {
-        let planned = home.groups.plan_update(config.clone());
-        planned.map_err(|error| Refusal::group(&request.to, &error))?;
+    let mut planned = Vec::new();
+    for config in list.group_config_list {
+        let config = with_attributes(home, config)?;
+        let plan = home.groups.plan_update(config);
+        planned.extend(plan.map_err(|error| Refusal::group(&request.to, &error))?);
     }
     let mut changes = Vec::new();
-    for config in list.group_config_list {
-        let home = ctx.broker.home.as_ref();
-        let planned = home.map(|home| home.groups.plan_update(config));
-        if let Some(Ok(Some(config))) = planned {
-            match client::ensure(ctx, Action::PutGroup(config)) {
-                Ok(change) => changes.push(change),
-                Err(refused) if changes.is_empty() => return Err(Refusal::engine(refused)),
-                // The rest follows when these are done.
-                Err(_) => break,
-            }
+    for config in planned {
+        match client::ensure(ctx, Action::PutGroup(config)) {
+            Ok(change) => changes.push(change),
+            Err(refused) if changes.is_empty() => return Err(Refusal::engine(refused)),
+            // The rest follows when these are done.
+            Err(_) => break,
         }
     }
     answer_or_park(ctx, request, &changes)
+}
+
+/// A request's group with the attributes that it has and gets: those of a request have signs.
+fn with_attributes(home: &Home, config: GroupConfig) -> Result<GroupConfig, Refusal> {
+    let known = home.groups.get(&config.group_name);
+    let known = known.map(|known| &known.attributes);
+    let attributes = attributes::alter(attributes::Of::Groups, known, &config.attributes)
+        .map_err(|remark| Refusal::new(response::SYSTEM_ERROR, remark))?;
+    Ok(GroupConfig {
+        attributes,
+        ..config
+    })
 }
 
 /// A list of groups (225).

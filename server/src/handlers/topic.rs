@@ -4,7 +4,8 @@ use ringmq_protocol::code::response;
 use ringmq_protocol::command::topic::{self, CreateTopic, TopicConfigList, TopicName};
 use ringmq_ring::Io;
 
-use crate::broker::topic_config::{TopicFilterType, alter_attributes};
+use crate::broker::attributes;
+use crate::broker::topic_config::TopicFilterType;
 use crate::broker::{Permission, TopicConfig};
 use crate::context::{Context, Handled, Request};
 use crate::handlers::page::Page;
@@ -62,14 +63,19 @@ fn config<I: Io>(
     };
     let home = ctx.broker.home.as_ref();
     let known = home.and_then(|home| home.topics.get(&asked.topic));
-    let known = known
-        .map(|topic| topic.config.attributes.clone())
-        .unwrap_or_default();
-    let attributes = match &asked.attributes {
-        None => known,
-        Some(changes) => alter_attributes(&known, changes)
-            .map_err(|remark| Refusal::parameter(&request.to, remark))?,
-    };
+    let known = known.map(|topic| &topic.config.attributes);
+    let changes = attributes::parse(asked.attributes.as_deref().unwrap_or_default());
+    let changes = changes.map_err(|remark| Refusal::new(response::SYSTEM_ERROR, remark))?;
+    // `enableMixedMessageType` is off.
+    if changes
+        .get("+message.type")
+        .is_some_and(|kind| kind == "MIXED")
+    {
+        let remark = "MIXED message type is not supported.";
+        return Err(Refusal::parameter(&request.to, remark));
+    }
+    let attributes = attributes::alter(attributes::Of::Topics, known, &changes)
+        .map_err(|remark| Refusal::new(response::SYSTEM_ERROR, remark))?;
     Ok(TopicConfig {
         attributes,
         order: asked.order,

@@ -526,3 +526,27 @@ fn the_lowest_offsets_of_all_groups_and_the_times_of_a_group_are_told() {
         }
     }
 }
+
+#[test]
+fn attributes_of_groups_lose_their_signs_and_wrong_ones_are_refused() {
+    let server = Server::broker(1);
+    let mut client = Client::connect(server.broker_address());
+    let mut put = |attribute: &str| {
+        let group = format!(r#"{{"attributes":{{{attribute}}},"groupName":"CG_attr"}}"#);
+        client.ask(&Ask::new(200).body(group))
+    };
+    assert_eq!(put(r#""+priority.factor":"7""#).code, 0);
+    assert_eq!(put("").code, 0, "they stay");
+    let refused = put(r#""+no.such":"1""#);
+    assert_eq!(
+        (refused.code, refused.remark.as_str()),
+        (1, "unsupported key: no.such")
+    );
+    let shown = client.ask(&Ask::new(352).with("group", "CG_attr"));
+    assert!(
+        shown
+            .text()
+            .starts_with(r#"{"attributes":{"priority.factor":"7"},"#),
+        "{shown:?}"
+    );
+}
