@@ -194,7 +194,7 @@ fn join_within(thread: JoinHandle<()>, patience: Duration) -> Result<(), Error> 
         if Instant::now() > deadline {
             return Err(Error::Unfinished);
         }
-        thread::sleep(JOIN_PAUSE);
+        thread::park_timeout(JOIN_PAUSE);
     }
     thread.join().map_err(|_| Error::ThreadLost("control"))
 }
