@@ -12,9 +12,6 @@ use crate::reply::Refusal;
 
 /// A request that came through a broker's port.
 pub fn broker<I: Io>(ctx: &mut Context<'_, I>, request: &Request<'_>) {
-    let is_of_this_shard = request.to.origin.connection.shard() == ctx.front.me();
-    let metrics = &mut ctx.front.metrics;
-    metrics.requested(request.header.code, is_of_this_shard);
     if let Err(refusal) = handle_broker(ctx, request) {
         ctx.refuse(&request.to, &refusal);
     }

@@ -1,6 +1,7 @@
 //! Why the server does not start, or stops, and the exit code that says so.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ringmq_ring::probe;
@@ -70,6 +71,16 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The port chosen for metrics and health cannot be had.
+    #[error(
+        "cannot listen on {address} (metricsPromExporterPort) for metrics and health: {source}"
+    )]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// A thread could not be started, or its ring could not take a file over.
     #[error("cannot start a thread of the server: {0}")]
     Thread(io::Error),
@@ -85,7 +96,10 @@ impl StartError {
             Self::Config(_) => exit_code::USAGE,
             Self::Ring(_) => exit_code::UNAVAILABLE,
             Self::Listen(ListenError::Permission { .. }) => exit_code::PERMISSION,
-            Self::Listen(_) | Self::Thread(_) => exit_code::SYSTEM,
+            Self::Http { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                exit_code::PERMISSION
+            }
+            Self::Listen(_) | Self::Http { .. } | Self::Thread(_) => exit_code::SYSTEM,
             Self::Engine(error) => engine_exit_code(error),
             Self::Kv { source, .. } | Self::Log { source, .. }
                 if source.kind() == io::ErrorKind::PermissionDenied =>

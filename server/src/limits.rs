@@ -66,6 +66,14 @@ pub const NAME_SERVERS_MAX: usize = 64;
 pub const NAME_SERVER_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most topics in one registration; more go in several, so that none outgrows a frame.
 pub const REGISTRATION_TOPICS_MAX: usize = 20_000;
+/// Threads that answer HTTP requests: as many slow readers can hold the endpoint up.
+pub const HTTP_THREADS: usize = 4;
+/// How long one may take to send its request, and to read each part of the answer.
+pub const HTTP_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest head of an HTTP request, in bytes.
+pub const HTTP_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Most headers of one.
+pub const HTTP_HEADERS_MAX: usize = 64;
 /// Log events of one thread that wait to be written; more are counted only.
 pub const LOG_EVENTS_MAX: usize = 512;
 /// How long a busy port is waited for at the start.

@@ -263,7 +263,7 @@ impl<I: Io> ShardService<I> {
         };
         connection.charged += origin.charge;
         connection.first_frame_due_ns = None;
-        if let Err(reason) = self.handle(io, origin, bytes) {
+        if let Err(reason) = self.handle(io, origin, bytes, true) {
             self.fault = Some(reason);
             return Flow::Stop;
         }
@@ -275,8 +275,15 @@ impl<I: Io> ShardService<I> {
         }
     }
 
-    /// Decodes a whole frame and hands the request to its handler.
-    fn handle(&mut self, io: &mut I, origin: Origin, bytes: &[u8]) -> Result<(), CloseReason> {
+    /// Decodes a whole frame and hands the request to its handler. `is_new`: it comes from its
+    /// socket, not from another shard or from waiting for a change of the tables.
+    fn handle(
+        &mut self,
+        io: &mut I,
+        origin: Origin,
+        bytes: &[u8],
+        is_new: bool,
+    ) -> Result<(), CloseReason> {
         let frame = match frame::split(bytes, limits::FRAME_BYTES_MAX) {
             Ok(Split::Frame(frame)) => frame,
             Ok(Split::Incomplete { .. }) | Err(_) => return Err(CloseReason::FrameLength),
@@ -300,6 +307,7 @@ impl<I: Io> ShardService<I> {
             }
             return Ok(());
         }
+        self.front.metrics.requested(header.code, is_new);
         match origin.port {
             Port::Broker => {
                 if let Some(mut context) = self.context(io) {
@@ -337,7 +345,7 @@ impl<I: Io> ShardService<I> {
             Letter::Requests(requests) => {
                 for (origin, frame) in requests.iter() {
                     // It was decoded before it was forwarded, so it has no fault.
-                    let _decoded_before = self.handle(io, origin, frame);
+                    let _decoded_before = self.handle(io, origin, frame, false);
                 }
             }
             Letter::Answers(answers) => {
@@ -446,7 +454,7 @@ impl<I: Io> ShardService<I> {
         {
             let frame: Bytes = frame;
             // It was decoded before it was parked, so it has no fault.
-            let _decoded_before = self.handle(io, origin, &frame);
+            let _decoded_before = self.handle(io, origin, &frame, false);
         }
     }
 

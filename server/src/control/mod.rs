@@ -3,6 +3,7 @@
 
 pub mod boot_lines;
 mod desk;
+pub mod http;
 mod kv_file;
 pub mod listen;
 mod live;

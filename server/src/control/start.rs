@@ -14,6 +14,7 @@ use ringmq_ring::probe;
 use ringmq_ring::uring::{Uring, UringWaker};
 
 use super::desk::Desk;
+use super::http::{Facts, HttpServer, Source};
 use super::kv_file;
 use super::listen::listen;
 use super::live::LiveSettings;
@@ -22,7 +23,7 @@ use super::registration::{Identity, Registrar};
 use super::store;
 use super::supervisor::{Ended, Supervisor};
 use super::threads::{BrokerPlan, HomePlan, ServicePlan, Threads};
-use crate::config::{BrokerConfig, Config, NameServerConfig};
+use crate::config::{BrokerConfig, Config, HttpConfig, NameServerConfig, Values};
 use crate::connection::Port;
 use crate::error::StartError;
 use crate::handlers::names::NameService;
@@ -44,6 +45,7 @@ pub struct Running {
     broker: Option<SocketAddr>,
     name_server: Option<SocketAddr>,
     metrics: Arc<Metrics>,
+    http: Option<HttpServer>,
     stop: Sender<()>,
     ended: Receiver<Ended>,
     control: Option<JoinHandle<()>>,
@@ -70,6 +72,11 @@ impl Running {
     /// Where the name server listens, if this is one.
     pub fn name_server_address(&self) -> Option<SocketAddr> {
         self.name_server
+    }
+
+    /// Where metrics, health and the status page are served, if they are.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(HttpServer::address)
     }
 
     /// What it counts.
@@ -122,13 +129,16 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         tracing::info!(brokerIP1 = %choice, "brokerIP1 is not set: this address is announced");
     }
     let ports = Ports::open(config)?;
+    let source = Arc::new(Source::new(facts(config, &ports)));
+    let http = serve_http(config.http()?, &source)?;
     let engine = match &config.broker {
         Some(broker) => Some(store::open(&broker.store)?),
         None => None,
     };
     let shards = engine.as_ref().map_or(1, Engine::shard_count);
     let metrics = Arc::new(Metrics::new(usize::from(shards)));
-    let mut supervisor = serve(config, &ports, engine, &metrics)?;
+    source.count(&metrics);
+    let mut supervisor = serve(config, &ports, engine, &metrics, source)?;
     if let Err(error) = supervisor.wait_ready() {
         supervisor.abandon();
         return Err(error);
@@ -148,10 +158,60 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         broker: ports.broker.as_ref().map(|ports| ports.advertised),
         name_server: ports.name_server_address(),
         metrics,
+        http,
         stop,
         ended,
         control: Some(control),
     })
+}
+
+/// The endpoint of metrics and health. One that nobody has chosen is only missed.
+fn serve_http(
+    config: Option<HttpConfig>,
+    source: &Arc<Source>,
+) -> Result<Option<HttpServer>, StartError> {
+    let Some(config) = config else {
+        return Ok(None);
+    };
+    match HttpServer::start(&config, source) {
+        Ok(server) => {
+            tracing::info!(address = %server.address(), "metrics, health and the status page");
+            Ok(Some(server))
+        }
+        Err(error) if config.is_chosen => Err(StartError::Http {
+            address: config.address,
+            source: error,
+        }),
+        Err(error) => {
+            let address = config.address;
+            tracing::warn!(%address, %error, "no metrics, health and status page: choose another metricsPromExporterPort");
+            Ok(None)
+        }
+    }
+}
+
+/// What is known before anything runs.
+fn facts(config: &Config, ports: &Ports) -> Facts {
+    let rows_max = |values: &Values| values.number("ringmq.metricsRows");
+    let names = ports
+        .name_server_address()
+        .map(|address| address.to_string());
+    match (&config.broker, &ports.broker) {
+        (Some(broker), Some(ports)) => Facts {
+            cluster: broker.cluster.clone(),
+            node: broker.name.clone(),
+            address: ports.advertised.to_string(),
+            is_broker: true,
+            flush_mode: broker.flush_mode(),
+            folder: Some(broker.store.folder.clone()),
+            rows_max: rows_max(&broker.values),
+        },
+        _ => Facts {
+            node: names.clone().unwrap_or_default(),
+            address: names.unwrap_or_default(),
+            ..Facts::default()
+        },
+    }
 }
 
 /// The sockets of this process, listening.
@@ -219,6 +279,7 @@ fn serve(
     ports: &Ports,
     engine: Option<Engine>,
     metrics: &Arc<Metrics>,
+    source: Arc<Source>,
 ) -> Result<Supervisor, StartError> {
     let (tell_failure, failures) = flume::unbounded();
     let (plans, links) = plans(config, ports, metrics, &tell_failure)?;
@@ -237,7 +298,9 @@ fn serve(
     let store_host = ports.broker.as_ref().map(|ports| ports.advertised);
     let live = LiveSettings::new(config, store_host, wall_ms());
     let desk = Desk::new(live, Arc::clone(metrics), config.broker.as_ref());
-    Ok(Supervisor::new(threads, links, failures, kv_path, desk))
+    Ok(Supervisor::new(
+        threads, links, failures, kv_path, desk, source,
+    ))
 }
 
 /// There is a plan for every shard the engine says it has.

@@ -11,6 +11,7 @@ use ringmq_ring::Wake;
 use ringmq_ring::uring::UringWaker;
 
 use super::desk::Desk;
+use super::http::{Source, State as ProcessState};
 use super::min_brokers::MinBrokers;
 use super::registration::{Registrar, State};
 use super::threads::Threads;
@@ -104,6 +105,8 @@ pub(super) struct Supervisor {
     kv_path: Option<PathBuf>,
     /// Answers the shards' questions.
     desk: Desk,
+    /// Where it is said how the process does.
+    source: Arc<Source>,
 }
 
 /// What a look at the shards found.
@@ -120,6 +123,7 @@ impl Supervisor {
         failures: Receiver<StartError>,
         kv_path: Option<PathBuf>,
         desk: Desk,
+        source: Arc<Source>,
     ) -> Self {
         Self {
             shards: links.into_iter().map(ShardLine::new).collect(),
@@ -132,11 +136,13 @@ impl Supervisor {
             failures,
             kv_path,
             desk,
+            source,
         }
     }
 
     /// Registers the topics as they are, waits for the first answers, and keeps them informed.
     pub fn register(&mut self, registrar: Registrar, split: usize, timeout: Duration) {
+        self.source.health().enter(ProcessState::Registering);
         self.registrar = Some(registrar);
         self.register_split = split;
         self.tell_topics();
@@ -163,7 +169,9 @@ impl Supervisor {
 
     /// Runs until told to stop or until a shard fails.
     pub fn run(mut self, stop: &Receiver<()>, ended: &Sender<Ended>) {
+        self.source.health().enter(ProcessState::Serving);
         let outcome = loop {
+            self.source.health().beat();
             if let Look::Failed = self.look() {
                 break self.fail();
             }
@@ -251,6 +259,7 @@ impl Supervisor {
     /// Takes no more sends, answers what is in flight, deregisters, finishes the store.
     fn stop(mut self) -> Ended {
         tracing::info!("stopping: no more sends are taken");
+        self.source.health().enter(ProcessState::Stopping);
         self.command(&Command::Stop);
         if let Some(registrar) = self.registrar.take() {
             registrar.stop();
@@ -275,6 +284,7 @@ impl Supervisor {
     /// What is left to do when a disk cannot be trusted any more: answer that outcomes are unknown,
     /// send clients elsewhere, and end without waiting for anything that may never come.
     fn fail(mut self) -> Ended {
+        self.source.health().enter(ProcessState::Failed);
         if let Some(reason) = self.threads.failure() {
             tracing::error!("{reason}");
         }

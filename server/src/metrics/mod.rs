@@ -170,6 +170,19 @@ impl Totals {
 }
 
 impl TimesReading {
+    /// What was counted since an earlier reading.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            append: self.append.since(&earlier.append),
+            store: self.store.since(&earlier.store),
+            reply: self.reply.since(&earlier.reply),
+            send: self.send.since(&earlier.send),
+            pull_at_once: self.pull_at_once.since(&earlier.pull_at_once),
+            pull_waited: self.pull_waited.since(&earlier.pull_waited),
+        }
+    }
+
     fn add(&mut self, times: &Times) {
         times.append.read_into(&mut self.append);
         times.store.read_into(&mut self.store);

@@ -172,11 +172,11 @@ impl Recorder {
         }
     }
 
-    /// A request is handled. It counts where its connection is, for it may be handled twice: there,
-    /// and on the shard that it is forwarded to.
-    pub fn requested(&mut self, code: i32, is_of_this_shard: bool) {
+    /// A request is handled; more than once when it is forwarded to another shard or waits for a change,
+    /// but it is new only the first time.
+    pub fn requested(&mut self, code: i32, is_new: bool) {
         self.frames += 1;
-        if is_of_this_shard {
+        if is_new {
             self.mine.requests.add(code);
         }
     }

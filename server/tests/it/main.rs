@@ -11,6 +11,7 @@ mod figures;
 mod golden;
 mod groups;
 mod harness;
+mod http;
 mod live_config;
 mod metrics;
 mod names;

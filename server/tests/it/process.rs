@@ -26,7 +26,7 @@ fn config(folder: &Path, line: &str) -> Config {
     let file = folder.join("broker.conf");
     std::fs::write(
         &file,
-        "mapedFileSizeCommitLog=8388608\nringmq.lockWaitSeconds=0\nringmq.pinThreads=false\n",
+        "mapedFileSizeCommitLog=8388608\nringmq.lockWaitSeconds=0\nringmq.pinThreads=false\nmetricsPromExporterPort=0\n",
     )
     .unwrap();
     let words = ["ringmq"].into_iter().chain(line.split(' '));
@@ -42,7 +42,7 @@ fn config(folder: &Path, line: &str) -> Config {
 }
 
 /// Name server and broker on any ports, with the data in a folder.
-fn standalone(folder: &Path, shards: u8) -> Config {
+pub fn standalone(folder: &Path, shards: u8) -> Config {
     let data = folder.join("data");
     let line = format!(
         "standalone --data {} --namesrv-port 0 --broker-port 0 --shards {shards}",
@@ -333,7 +333,7 @@ fn program(folder: &Path) -> Program {
 
 fn program_with(folder: &Path, settings: &str) -> Program {
     let file = folder.join("broker.conf");
-    let settings = format!("mapedFileSizeCommitLog=8388608\n{settings}");
+    let settings = format!("mapedFileSizeCommitLog=8388608\nmetricsPromExporterPort=0\n{settings}");
     std::fs::write(&file, settings).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_ringmq"))
         .args(["standalone", "--namesrv-port", "0", "--broker-port", "0"])
