@@ -59,9 +59,12 @@ fn an_index_of_a_segment_that_the_log_has_yet_to_write_hides_nothing() {
     assert_eq!(desk.shard().status().segments, 1);
     // Its segment was set aside, or taken by a power cut; the index file was not.
     let mut desk = desk.restart(|world| plant(world, &stale));
-    fill(&mut desk, 150);
-    let mut desk = desk.restart(|_| {});
-    let queue = desk.queue(0);
-    let expected: Vec<_> = (0..170).map(|offset| (offset, offset)).collect();
-    assert_eq!(desk.read_all(queue, 0), expected);
+    // Begins to write that segment, and later fills it.
+    for (count, all) in [(5, 25), (150, 175)] {
+        fill(&mut desk, count);
+        desk = desk.restart(|_| {});
+        let queue = desk.queue(0);
+        let expected: Vec<_> = (0..all).map(|offset| (offset, offset)).collect();
+        assert_eq!(desk.read_all(queue, 0), expected);
+    }
 }

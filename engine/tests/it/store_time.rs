@@ -1,7 +1,10 @@
 //! Store times never go back, whatever the clock does between two runs.
 
-use ringmq_engine::Boundary;
+use std::path::PathBuf;
+
+use ringmq_engine::{Boundary, Config};
 use ringmq_ring::Wake;
+use ringmq_ring::sim::{Faults, Latency, World};
 
 use super::desk::{Desk, small};
 
@@ -34,4 +37,49 @@ fn after_a_clean_stop_and_a_clock_that_went_back_store_times_go_on() {
             assert_eq!(found, next.queue_offset + 1, "after {count} records");
         }
     }
+}
+
+#[test]
+fn a_run_that_wrote_an_index_and_no_block_does_not_make_the_next_one_forget_the_time() {
+    let config = Config {
+        checkpoint_bytes: 64 << 10,
+        ..small()
+    };
+    let mut desk = Desk::new(71, config);
+    let queue = desk.queue(0);
+    let (mut newest, mut mark) = (0, 0);
+    // Until a state file covers everything: it is made within that second.
+    while desk.shard().status().checkpoints == 0 {
+        newest = desk.append(queue, mark, 20_000).store_time_ms;
+        mark += 1;
+        desk.pass(1_000);
+    }
+    let mut desk = desk.restart(World::power_cut);
+    // The next segment, and with it the run's first block, takes longer than the run lives.
+    desk.world.set_faults(Faults {
+        stall: 1_000_000,
+        paths: vec![format!("/log/{:016x}.log", 1)],
+        latency: Latency {
+            stall_ns: (5_000_000_000, 5_000_000_000),
+            ..Latency::default()
+        },
+        ..Faults::default()
+    });
+    let index = PathBuf::from(format!("data/shard-00/index/{:016x}.idx", 0));
+    desk.until("the index", |desk| {
+        desk.world.contents(&index).is_ok().then_some(())
+    });
+    desk.pass(100);
+    let mut desk = desk.restart(|world| {
+        world.power_cut();
+        world.set_faults(Faults::default());
+        world.jump_wall_ms(-3_600_000);
+    });
+    let next = desk.append(queue, mark, 100);
+    assert_eq!(next.queue_offset, mark);
+    assert!(
+        next.store_time_ms >= newest,
+        "{} ms",
+        next.store_time_ms - newest
+    );
 }

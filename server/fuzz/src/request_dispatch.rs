@@ -20,13 +20,16 @@ use ringmq_engine::control::worker::Worker;
 use ringmq_protocol::code::{request, response};
 use ringmq_protocol::frame::{self, HeaderKind, Split};
 use ringmq_protocol::header::{ExtWriter, Head, Header, Language};
-use ringmq_ring::sim::{ClientState, Faults, Process, SimClient, SimIo, SimThread, Step, World};
-use ringmq_ring::{Io, Mailboxes};
+use ringmq_ring::sim::{ClientState, Faults, SimClient, SimIo, SimThread, SimWaker, Step, World};
+use ringmq_ring::{Io, Mailboxes, Wake};
+use ringmq_server::config::Process;
 use ringmq_server::connection::Port;
+use ringmq_server::desk::{Ask, Reply, WholeReply};
 use ringmq_server::limits;
-use ringmq_server::link;
+use ringmq_server::link::{self, Command, ControlLink, Notice};
 use ringmq_server::mux::Mux;
 use ringmq_server::service::ShardService;
+use ringmq_server::shard::Settings;
 
 use crate::harness::{broker_shard, settings};
 
@@ -204,8 +207,10 @@ impl<'a> Reader<'a> {
 /// A broker in a world of its own.
 struct Town {
     world: World,
-    process: Process,
+    process: ringmq_ring::sim::Process,
     threads: Vec<SimThread<ShardService<SimIo>>>,
+    controls: Vec<ControlLink<SimWaker>>,
+    settings: Arc<Settings>,
     steps: u64,
 }
 
@@ -236,7 +241,7 @@ impl Town {
         let mut listener = Some(listener.expect("nobody else listens"));
         let settings = Arc::new(settings(([127, 0, 0, 1], PORT).into()));
         let mesh = Mailboxes::mesh(usize::from(shards), limits::MAILBOX_SLOTS);
-        let mut threads = Vec::new();
+        let (mut threads, mut controls) = (Vec::new(), Vec::new());
         for (shard, mailboxes) in opened.shards.into_iter().zip(mesh) {
             let OpenedShard {
                 start,
@@ -250,7 +255,8 @@ impl Town {
             world.spawn(process, worker.run());
             let listener = listener.take();
             let broker = broker_shard(engine, Arc::clone(&settings), listener.is_some());
-            let (link, _control) = link::pair();
+            let (link, control) = link::pair();
+            controls.push(control);
             let mut service = ShardService::new(Mux::new(mailboxes), Some(broker), None, link);
             if let Some(listener) = listener {
                 service.listen(listener, Port::Broker);
@@ -261,6 +267,8 @@ impl Town {
             world,
             process,
             threads,
+            controls,
+            settings,
             steps: 0,
         }
     }
@@ -307,9 +315,31 @@ impl Town {
             Step::Turn(number) => {
                 let thread = self.threads.iter_mut().find(|t| t.number() == number);
                 thread.expect("a thread of the town").turn();
+                self.answer_questions();
             }
             Step::Ran => {}
             step => panic!("{step:?}"),
+        }
+    }
+
+    /// As the control plane does, at once: with some text, or with the settings as they were.
+    fn answer_questions(&mut self) {
+        for (control, thread) in self.controls.iter_mut().zip(&self.threads) {
+            while control.has_room_for_replies()
+                && let Some(notice) = control.notice()
+            {
+                let Notice::Ask(question) = notice else {
+                    continue;
+                };
+                let reply = match question.ask {
+                    Ask::ChangeSettings(Process::Broker, _) => {
+                        Reply::BrokerSettings(question.to, Arc::clone(&self.settings))
+                    }
+                    _ => Reply::Whole(question.to, WholeReply::body("{}")),
+                };
+                control.command(Command::Reply(Box::new(reply)));
+                thread.io.waker().wake();
+            }
         }
     }
 
