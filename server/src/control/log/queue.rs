@@ -98,7 +98,9 @@ mod tests {
         let queues = Queues::default();
         let more = LOG_EVENTS_MAX as u64 + 5;
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..more).for_each(|count| queues.put(event::dropped(count))));
+            let put_all = || (0..more).for_each(|count| queues.put(event::dropped(count)));
+            // Joined, not only left by the scope: the ring goes with the thread's own variables.
+            scope.spawn(put_all).join().unwrap();
         });
         let (events, dropped) = queues.take();
         assert_eq!((events.len(), dropped), (LOG_EVENTS_MAX, 5));
