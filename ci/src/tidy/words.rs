@@ -9,6 +9,7 @@ const UNSAFE: &str = "engine/ring/";
 const ASYNC: &[&str] = &[
     "engine/src/control/",
     "engine/fuzz/",
+    "server/fuzz/",
     "engine/ring/src/disk.rs",
     "engine/ring/src/blocking.rs",
     "engine/ring/src/sim/",
