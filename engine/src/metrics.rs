@@ -3,6 +3,7 @@
 /// Counted since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {
+    pub(crate) turns: u64,
     pub(crate) records: u64,
     pub(crate) blocks: u64,
     pub(crate) refused_busy: u64,
@@ -49,6 +50,8 @@ pub struct ShardStatus {
     pub offsets_behind: bool,
     /// Queues.
     pub queues: u32,
+    /// Turns taken since the start: each is one entry to the kernel.
+    pub turns: u64,
     /// Records appended since the start.
     pub records: u64,
     /// Commit blocks written since the start.

@@ -145,6 +145,7 @@ impl<I: Io> Shard<I> {
     /// Once per turn, last: seals and submits, runs timers, serves the control plane.
     pub fn turn(&mut self, io: &mut I, now: Moment) -> ShardPace {
         self.now = now;
+        self.counters.turns += 1;
         self.replies(io);
         self.upkeep(io);
         self.log.submit(io, now, self.phase == Phase::Stopping);
@@ -223,6 +224,7 @@ impl<I: Io> Shard<I> {
             checkpoints: self.keeper.checkpoints(),
             offsets_behind: self.offsets.is_behind(),
             queues: self.queues.len() as u32,
+            turns: self.counters.turns,
             records: self.counters.records,
             blocks: self.counters.blocks,
             refused_busy: self.counters.refused_busy,

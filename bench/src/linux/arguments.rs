@@ -20,6 +20,9 @@ pub enum Command {
     Consume(Consume),
     /// Serves as the null broker: splits real frames, writes durably, answers a constant.
     Null(Null),
+    /// The engine without a server: appends in this process, from each to its acknowledgement, and the
+    /// entries to the kernel that a commit takes.
+    Engine(Engine),
     /// What this machine can do at best: durable writes, and the null broker under the wire driver.
     Limits(Limits),
 }
@@ -119,6 +122,29 @@ pub struct Null {
     /// The CPU its thread is bound to.
     #[arg(long)]
     pub cpu: Option<usize>,
+}
+
+/// Options of `engine`.
+#[derive(Args, Clone)]
+pub struct Engine {
+    /// A folder for the store; removed afterwards.
+    #[arg(long, default_value = "ringmq-bench-engine")]
+    pub folder: std::path::PathBuf,
+    /// Appends not yet acknowledged.
+    #[arg(long, default_value_t = 64)]
+    pub in_flight: usize,
+    /// Bytes of each body.
+    #[arg(long, default_value_t = 1024)]
+    pub body_bytes: usize,
+    /// Seconds measured, after a second that is not.
+    #[arg(long, default_value_t = 3.0)]
+    pub seconds: f64,
+    /// Spin while a write is in flight, as the server does; without it the thread sleeps.
+    #[arg(long)]
+    pub spin: bool,
+    /// One line of JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `limits`.

@@ -61,6 +61,7 @@ pub fn run(options: &Consume) -> Result<()> {
         messages_per_s: outcome.messages as f64 / outcome.seconds,
         errors: outcome.errors,
         latency_us: Some(Latency::of(&outcome.latency_ns)),
+        turns_per_commit: None,
         environment: Environment::read(),
     }
     .print(options.json);

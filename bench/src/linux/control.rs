@@ -7,10 +7,18 @@ use std::time::Duration;
 use ringmq_protocol::frame::{self, HeaderKind, Split};
 use ringmq_protocol::header::{Head, Header};
 
+use super::counters::Counters;
 use super::error::{BenchError, Result};
 
 const FRAME_BYTES_MAX: usize = 16 << 20;
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+
+/// What is read of an answer.
+struct Answered {
+    /// Its field `offset`, 0 where there is none.
+    offset: u64,
+    body: Vec<u8>,
+}
 
 /// A connection for requests that are not measured.
 pub struct Control {
@@ -56,18 +64,24 @@ impl Control {
         .map(|_| ())
     }
 
+    /// Turns and commits of the server, where it counts them.
+    pub fn counters(&mut self) -> Option<Counters> {
+        let answer = self.call("the counters", Counters::REQUEST, &[]).ok()?;
+        Counters::from_body(&answer.body)
+    }
+
     /// The minimum and the maximum offset of a queue.
     pub fn bounds(&mut self, topic: &str, queue_id: u32) -> Result<(u64, u64)> {
         let queue_id = queue_id.to_string();
         let fields = [("topic", topic), ("queueId", queue_id.as_str())];
         Ok((
-            self.call("the minimum offset", 31, &fields)?,
-            self.call("the maximum offset", 30, &fields)?,
+            self.call("the minimum offset", 31, &fields)?.offset,
+            self.call("the maximum offset", 30, &fields)?.offset,
         ))
     }
 
-    /// Sends one request; the `offset` field of its answer comes back, 0 where there is none.
-    fn call(&mut self, what: &str, code: i32, fields: &[(&str, &str)]) -> Result<u64> {
+    /// Sends one request and waits for its answer.
+    fn call(&mut self, what: &str, code: i32, fields: &[(&str, &str)]) -> Result<Answered> {
         let mut request = Vec::new();
         Head::request(code, 1)
             .encode_frame(HeaderKind::Json, &mut request, &[], |ext| {
@@ -85,7 +99,7 @@ impl Control {
         })
     }
 
-    fn exchange(&mut self, request: &[u8], what: &str) -> Result<u64> {
+    fn exchange(&mut self, request: &[u8], what: &str) -> Result<Answered> {
         self.stream.write_all(request)?;
         let mut chunk = [0; 16 * 1024];
         loop {
@@ -108,10 +122,13 @@ impl Control {
                         .map_err(|error| malformed(error.to_string()))?;
                     let (code, total) = (header.code, answer.total);
                     let remark = header.remark.map(|text| text.to_cow().into_owned());
-                    let offset = header.ext.get_i64("offset").unwrap_or_default();
+                    let answered = Answered {
+                        offset: header.ext.get_i64("offset").unwrap_or_default() as u64,
+                        body: answer.body.to_vec(),
+                    };
                     self.received.drain(..total);
                     return if code == 0 {
-                        Ok(offset as u64)
+                        Ok(answered)
                     } else {
                         Err(BenchError::Refused {
                             what: what.to_owned(),

@@ -26,6 +26,9 @@ pub enum BenchError {
     /// The server sent what the protocol does not allow.
     #[error("the server's answer cannot be read: {0}")]
     Malformed(String),
+    /// The engine cannot be opened, or has stopped.
+    #[error(transparent)]
+    Engine(#[from] ringmq_engine::Error),
     /// The options do not go together.
     #[error("{0}")]
     Usage(String),

@@ -4,6 +4,8 @@ mod arguments;
 mod client;
 mod consume;
 mod control;
+mod counters;
+mod engine_alone;
 mod environment;
 mod error;
 mod limits;
@@ -25,6 +27,7 @@ pub fn main() -> ExitCode {
         Command::Produce(options) => produce::run(&options),
         Command::Consume(options) => consume::run(&options),
         Command::Null(options) => null_broker::serve(&options),
+        Command::Engine(options) => engine_alone::run(&options),
         Command::Limits(options) => limits::run(&options),
     };
     match outcome {

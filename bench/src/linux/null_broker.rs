@@ -20,6 +20,7 @@ use ringmq_ring::{
 use rustix::fs::{Mode, OFlags};
 
 use super::arguments::Null;
+use super::counters::Counters;
 use super::error::{BenchError, Result};
 
 /// The file is written round and round.
@@ -114,6 +115,7 @@ struct NullBroker {
     stalled: VecDeque<usize>,
     answer: Vec<u8>,
     opaque_at: usize,
+    counters: Counters,
 }
 
 struct Block {
@@ -158,6 +160,7 @@ impl NullBroker {
             stalled: VecDeque::new(),
             answer,
             opaque_at,
+            counters: Counters::default(),
         })
     }
 
@@ -194,6 +197,11 @@ impl NullBroker {
             match frame::split(&connection.received[consumed..], FRAME_BYTES_MAX) {
                 Ok(Split::Incomplete { .. }) => break,
                 Ok(Split::Frame(request)) => {
+                    if request.body.is_empty() && asks_for_counters(&request) {
+                        consumed += request.total;
+                        tell_counters(&request, self.counters, &mut connection.out);
+                        continue;
+                    }
                     if !self.gathering.take(index, &request) {
                         if !connection.stalled {
                             connection.stalled = true;
@@ -212,11 +220,13 @@ impl NullBroker {
             }
         }
         connection.received.drain(..consumed);
+        self.flush(io, index);
     }
 
     /// The block in flight is durable: answer everyone in it.
     fn written(&mut self, io: &mut Uring) {
         self.writing = false;
+        self.counters.commits += 1;
         let mut waiting = std::mem::take(&mut self.waiting);
         for (index, opaque) in waiting.drain(..) {
             let connection = &mut self.connections[index];
@@ -337,6 +347,7 @@ impl Service<Uring> for NullBroker {
     }
 
     fn turn(&mut self, io: &mut Uring, _now: Moment) -> Pace {
+        self.counters.turns += 1;
         if !self.accepting {
             self.accepting = true;
             io.accept(self.listener, TOKEN_ACCEPT);
@@ -378,6 +389,28 @@ impl Block {
             self.waiting.push((connection, header.opaque as u32));
         }
         true
+    }
+}
+
+fn asks_for_counters(request: &frame::Frame<'_>) -> bool {
+    let header = Header::decode(request.kind, request.header);
+    header.is_ok_and(|header| header.code == Counters::REQUEST)
+}
+
+/// Answers at once, as a broker answers questions about itself.
+fn tell_counters(request: &frame::Frame<'_>, counters: Counters, out: &mut BytesMut) {
+    let Ok(header) = Header::decode(request.kind, request.header) else {
+        return;
+    };
+    let mut answer = Vec::new();
+    let head = Head::response(0, header.opaque);
+    let body = counters.to_body();
+    // A header without remark and fields is never too long.
+    if head
+        .encode_frame(request.kind, &mut answer, body.as_bytes(), |_| ())
+        .is_ok()
+    {
+        out.extend_from_slice(&answer);
     }
 }
 

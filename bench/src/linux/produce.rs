@@ -16,15 +16,23 @@ const SEND_V2: i32 = 310;
 
 /// Measures and prints.
 pub fn run(options: &Produce) -> Result<()> {
-    Control::connect(&options.target)?.create_topic(&options.topic, options.queues)?;
+    let mut control = Control::connect(&options.target)?;
+    control.create_topic(&options.topic, options.queues)?;
+    let before = control.counters();
     let outcome = measure(options)?;
+    let after = control.counters();
     if let Some(error) = &outcome.first_error {
         eprintln!(
             "ringmq-bench: the first of {} errors: {error}",
             outcome.errors
         );
     }
-    report("produce", options, &outcome).print(options.json);
+    let turns_per_commit = before.and_then(|before| after?.turns_per_commit(before));
+    Report {
+        turns_per_commit,
+        ..report("produce", options, &outcome)
+    }
+    .print(options.json);
     Ok(())
 }
 
@@ -62,6 +70,7 @@ pub fn report(scenario: &str, options: &Produce, outcome: &Outcome) -> Report {
         messages_per_s: outcome.messages as f64 / outcome.seconds,
         errors: outcome.errors,
         latency_us: Some(Latency::of(&outcome.latency_ns)),
+        turns_per_commit: None,
         environment: Environment::read(),
     }
 }

@@ -26,6 +26,8 @@ pub struct Report {
     pub errors: u64,
     /// Microseconds from send (or from the time it was due) to answer.
     pub latency_us: Option<Latency>,
+    /// Entries to the kernel for each commit of the server's shards, where the server counts them.
+    pub turns_per_commit: Option<f64>,
     /// The machine.
     pub environment: Environment,
 }
@@ -90,6 +92,9 @@ impl Report {
                 "  p50 {:.0}  p90 {:.0}  p99 {:.0}  p99.9 {:.0}  p99.99 {:.0}  max {:.0} us",
                 l.p50, l.p90, l.p99, l.p999, l.p9999, l.max
             );
+        }
+        if let Some(turns) = self.turns_per_commit {
+            println!("  {turns:.2} turns for each commit");
         }
         let e = &self.environment;
         println!(

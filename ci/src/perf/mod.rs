@@ -4,6 +4,7 @@
 //! One server runs at a time, each with its data on the same disk. Every round measures every
 //! server in every shape, so that what the machine does meanwhile hits all of them.
 
+mod goals;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -40,8 +41,28 @@ const BODY_BYTES: usize = 1024;
 #[derive(Default)]
 struct Figures {
     rates: BTreeMap<(Kind, usize), Vec<f64>>,
+    /// p99.9 in microseconds.
     tails: BTreeMap<(Kind, usize), Vec<f64>>,
+    /// Entries to the kernel for each commit; absent of servers that do not count them.
+    turns: BTreeMap<(Kind, usize), Vec<f64>>,
+    /// The same of the engine alone: sleeping while it waits, and spinning.
+    engine_turns: [Vec<f64>; 2],
+    engine_rates: [Vec<f64>; 2],
     pulls: Vec<f64>,
+}
+
+impl Figures {
+    fn rate(&self, kind: Kind, shape: usize) -> f64 {
+        median(self.rates.get(&(kind, shape)))
+    }
+
+    fn tail(&self, kind: Kind, shape: usize) -> f64 {
+        median(self.tails.get(&(kind, shape)))
+    }
+
+    fn turns(&self, kind: Kind, shape: usize) -> f64 {
+        median(self.turns.get(&(kind, shape)))
+    }
 }
 
 /// Measures and prints a table.
@@ -65,8 +86,10 @@ pub fn run(options: &Options) -> Outcome {
             ));
             measure(kind, options, &mut figures)?;
         }
+        engine_alone(options, &mut figures)?;
     }
     report(&kinds, &figures);
+    goals::report(&kinds, &figures);
     Ok(format!("{} rounds", options.rounds))
 }
 
@@ -91,19 +114,45 @@ fn measure(kind: Kind, options: &Options, figures: &mut Figures) -> Result<(), F
     }
     for (shape, &size) in SHAPES.iter().enumerate() {
         let result = produce(&server, size, options.seconds)?;
-        let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
         let rate = number(&result["messages_per_s"]);
         let tail = number(&result["latency_us"]["p999"]);
         figures.rates.entry((kind, shape)).or_default().push(rate);
         figures.tails.entry((kind, shape)).or_default().push(tail);
+        if let Some(turns) = result["turns_per_commit"].as_f64() {
+            figures.turns.entry((kind, shape)).or_default().push(turns);
+        }
     }
     if kind == Kind::RingmqSync {
         let result = consume(&server, options.seconds)?;
-        figures
-            .pulls
-            .push(result["messages_per_s"].as_f64().unwrap_or(f64::NAN));
+        figures.pulls.push(number(&result["messages_per_s"]));
     }
     server.stop()
+}
+
+/// The engine without a server, in a process of its own.
+fn engine_alone(options: &Options, figures: &mut Figures) -> Result<(), Failure> {
+    let folder = root::scratch("perf")?.join("engine");
+    let (folder, seconds) = (folder.to_string_lossy(), options.seconds.to_string());
+    let arguments = [
+        "engine",
+        "--folder",
+        &folder,
+        "--seconds",
+        &seconds,
+        "--json",
+    ];
+    for (at, spin) in [false, true].into_iter().enumerate() {
+        let spin = spin.then_some("--spin");
+        let arguments: Vec<&str> = arguments.into_iter().chain(spin).collect();
+        let result = bench(&arguments)?;
+        figures.engine_turns[at].push(number(&result["turns_per_commit"]));
+        figures.engine_rates[at].push(number(&result["messages_per_s"]));
+    }
+    Ok(())
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::NAN)
 }
 
 fn produce(
@@ -152,18 +201,28 @@ fn bench(arguments: &[&str]) -> Result<Value, Failure> {
 }
 
 fn report(kinds: &[Kind], figures: &Figures) {
-    let ours = |shape| median(figures.rates.get(&(Kind::RingmqSync, shape)));
+    let ours = |shape| figures.rate(Kind::RingmqSync, shape);
     for (shape, (connections, in_flight)) in SHAPES.iter().enumerate() {
         say(&format!("{connections} x {in_flight}, {BODY_BYTES} bytes"));
         for &kind in kinds {
-            let rate = median(figures.rates.get(&(kind, shape)));
-            let tail = median(figures.tails.get(&(kind, shape)));
+            let (rate, tail) = (figures.rate(kind, shape), figures.tail(kind, shape));
+            let turns = match figures.turns(kind, shape) {
+                turns if turns.is_nan() => String::new(),
+                turns => format!(", {turns:.2} turns for each commit"),
+            };
             say(&format!(
-                "  {:<20} {rate:>10.0}/s  p99.9 {tail:>8.0} us  RingMQ SYNC_FLUSH is {:.2} times as fast",
+                "  {:<20} {rate:>10.0}/s  p99.9 {tail:>8.0} us  RingMQ SYNC_FLUSH is {:.2} times as fast{turns}",
                 kind.to_string(),
                 ours(shape) / rate
             ));
         }
+    }
+    for (at, how) in ["sleeping", "spinning"].into_iter().enumerate() {
+        say(&format!(
+            "engine alone, {how}: {:.0} appends/s, {:.2} turns for each commit",
+            median(Some(&figures.engine_rates[at])),
+            median(Some(&figures.engine_turns[at]))
+        ));
     }
     say(&format!(
         "hot consume, RingMQ, one shard: {:.0} messages/s",
