@@ -72,27 +72,29 @@ impl Sends {
         self.waiting.push_back(send);
     }
 
-    /// The send of a ticket that the engine has told of; nothing when its time was up before.
-    pub fn take(&mut self, ticket: Ticket) -> Option<SendWaiter> {
+    /// The send of a ticket that the engine has told of; nothing when its time was up before. It waits
+    /// until [`Sends::done`].
+    pub fn told(&self, ticket: Ticket) -> Option<&SendWaiter> {
         let number = ticket & !MARK;
         debug_assert!(number <= self.first, "a send before it has not been told");
-        (number == self.first).then(|| self.pop())?
+        self.waiting.front().filter(|_| number == self.first)
     }
 
-    /// The next send whose limit is reached.
-    pub fn take_due(&mut self, now_ns: u64) -> Option<SendWaiter> {
-        (self.next_due_ns()? <= now_ns).then(|| self.pop())?
+    /// The next send whose limit is reached. It waits until [`Sends::done`].
+    pub fn due(&self, now_ns: u64) -> Option<&SendWaiter> {
+        self.waiting.front().filter(|send| send.due_ns <= now_ns)
+    }
+
+    /// The first one is answered.
+    pub fn done(&mut self) {
+        if self.waiting.pop_front().is_some() {
+            self.first += 1;
+        }
     }
 
     /// When the first limit is reached.
     pub fn next_due_ns(&self) -> Option<u64> {
         self.waiting.front().map(|send| send.due_ns)
-    }
-
-    fn pop(&mut self) -> Option<SendWaiter> {
-        let send = self.waiting.pop_front()?;
-        self.first += 1;
-        Some(send)
     }
 }
 
@@ -180,13 +182,16 @@ mod tests {
             ticket
         });
         assert!(tickets.into_iter().all(Sends::owns));
-        let opaque = |send: Option<SendWaiter>| send.map(|send| send.to.opaque);
-        assert_eq!(opaque(sends.take_due(9)), None);
-        assert_eq!(opaque(sends.take_due(10)), Some(10));
-        assert_eq!(opaque(sends.take(tickets[0])), None, "it was answered");
-        assert_eq!(opaque(sends.take(tickets[1])), Some(20));
+        let opaque = |send: Option<&SendWaiter>| send.map(|send| send.to.opaque);
+        assert_eq!(opaque(sends.due(9)), None);
+        assert_eq!(opaque(sends.due(10)), Some(10));
+        sends.done();
+        assert_eq!(opaque(sends.told(tickets[0])), None, "it was answered");
+        assert_eq!(opaque(sends.told(tickets[1])), Some(20));
+        sends.done();
         assert_eq!(sends.next_due_ns(), Some(30));
-        assert_eq!(opaque(sends.take(tickets[2])), Some(30));
+        assert_eq!(opaque(sends.told(tickets[2])), Some(30));
+        sends.done();
         assert_eq!(sends.next_due_ns(), None);
     }
 

@@ -463,9 +463,7 @@ impl<I: Io> ShardService<I> {
         let mut overdue = std::mem::take(&mut self.overdue);
         self.front.connections.sweep(now_ns, &mut overdue);
         if let Some(mut context) = self.context(io) {
-            while let Some(send) = context.broker.sends.take_due(now_ns) {
-                handlers::send::timed_out(&mut context, &send);
-            }
+            while handlers::send::time_out(&mut context, now_ns) {}
             context.expire_calls();
             let silent = context.expire_home().into_iter();
             overdue.extend(silent.map(|id| (id, CloseReason::Expired)));
@@ -775,14 +773,10 @@ impl<I: Io> Service<I> for ShardService<I> {
 fn handle_event<I: Io>(context: &mut Context<'_, I>, event: Event) {
     match event {
         Event::Stored { ticket } if Sends::owns(ticket) => {
-            if let Some(send) = context.broker.sends.take(ticket) {
-                handlers::send::stored(context, &send);
-            }
+            handlers::send::stored(context, ticket);
         }
         Event::Failed { ticket } if Sends::owns(ticket) => {
-            if let Some(send) = context.broker.sends.take(ticket) {
-                handlers::send::failed(context, &send);
-            }
+            handlers::send::failed(context, ticket);
         }
         Event::Stored { ticket } => {
             if let Some(Waiter::Change(change)) = context.broker.waiters.take(ticket) {

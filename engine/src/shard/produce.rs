@@ -42,11 +42,23 @@ impl<I: Io> Shard<I> {
         parts: &RecordParts<'_>,
         ticket: Ticket,
     ) -> Result<Appended, Refused> {
+        self.append_tagged(queue, parts, parts.tags_code(), ticket)
+    }
+
+    /// As [`Shard::append`], by a caller who has read the properties and knows what
+    /// [`RecordParts::tags_code`] finds in them.
+    pub fn append_tagged(
+        &mut self,
+        queue: QueueNumber,
+        parts: &RecordParts<'_>,
+        tags_code: i64,
+        ticket: Ticket,
+    ) -> Result<Appended, Refused> {
         self.may_append()?;
         parts.validate().map_err(|_| Refused::Malformed)?;
         let len = parts.encoded_len();
         self.room(queue, len, 1)?;
-        let appended = self.push_record(queue, parts, len);
+        let appended = self.push_record(queue, parts, len, tags_code);
         self.log.ack(ticket);
         Ok(appended)
     }
@@ -71,7 +83,8 @@ impl<I: Io> Shard<I> {
         let mut physical = Vec::with_capacity(parts.len());
         let mut first = None;
         for record in parts {
-            let appended = self.push_record(queue, record, record.encoded_len());
+            let len = record.encoded_len();
+            let appended = self.push_record(queue, record, len, record.tags_code());
             physical.push(appended.physical);
             first.get_or_insert(appended);
         }
@@ -140,13 +153,13 @@ impl<I: Io> Shard<I> {
         number: QueueNumber,
         parts: &RecordParts<'_>,
         len: usize,
+        tags_code: i64,
     ) -> Appended {
         let Some(queue) = self.queues.get_mut(number) else {
             unreachable!("the queue is looked up before room is made")
         };
         let (queue_offset, shard) = (queue.next, self.index);
         let store_time_ms = self.log.store_ms(self.now);
-        let tag_hash = parts.tags_code();
         let (place, placed) = self.log.push(number, len, store_time_ms, |slot, place| {
             let stamp = Stamp {
                 queue_offset: queue_offset as i64,
@@ -157,7 +170,7 @@ impl<I: Io> Shard<I> {
             // A rebuild of the index takes it from the stored bytes.
             debug_assert_eq!(
                 RecordView::parse(slot).map(|record| record.tags_code()),
-                Ok(tag_hash)
+                Ok(tags_code)
             );
         });
         let segment = self.log.active.segment();
@@ -174,7 +187,7 @@ impl<I: Io> Shard<I> {
         }
         let entry = Entry {
             offset: place.0,
-            tag_hash,
+            tag_hash: tags_code,
             size: placed.len,
             crc32c: placed.crc,
         };

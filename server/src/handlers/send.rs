@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use ringmq_engine::placement::shard_of;
-use ringmq_engine::{PhysicalOffset, QueueNumber, Refused, Shard};
+use ringmq_engine::{PhysicalOffset, QueueNumber, Refused, Shard, Ticket};
 use ringmq_protocol::RecordParts;
 use ringmq_protocol::code::response;
 use ringmq_protocol::command::send::{BatchItem, BatchItems, SendRequest};
@@ -16,12 +16,14 @@ use ringmq_protocol::header::{ExtWriter, version};
 use ringmq_protocol::message_id::OffsetId;
 use ringmq_protocol::properties::{self, NAME_END, PAIR_END, Properties};
 use ringmq_protocol::record::sys_flag;
+use ringmq_protocol::tags::tags_code;
 use ringmq_ring::{Io, Moment};
 
 use crate::broker::groups::GroupCreation;
 use crate::broker::topic_config::TopicFilterType;
 use crate::broker::{Creation, Topic, names};
 use crate::context::{Context, Handled, Request};
+use crate::front::Front;
 use crate::handlers::client;
 use crate::home::{Action, Subject};
 use crate::limits;
@@ -396,7 +398,10 @@ fn append_single<I: Io>(
     check_size(settings, &parts)?;
     let queue = target.queue(&mut broker.engine)?;
     let ticket = broker.sends.next_ticket();
-    let appended = broker.engine.append(queue, &parts, ticket);
+    let tags_code = marks.tags.map_or(0, tags_code);
+    let appended = broker
+        .engine
+        .append_tagged(queue, &parts, tags_code, ticket);
     let appended = appended.map_err(Refusal::engine)?;
     let place = Places::One(appended.physical);
     broker.sends.push(SendWaiter {
@@ -450,6 +455,7 @@ fn append_batch<I: Io>(
 #[derive(Debug, Default)]
 struct Marks<'a> {
     unique_key: Option<&'a [u8]>,
+    tags: Option<&'a [u8]>,
     /// A receipt of a popped message, which is not stored.
     has_receipt: bool,
     /// A property that delays the message.
@@ -463,6 +469,7 @@ impl<'a> Marks<'a> {
         for (name, value) in Properties::new(properties).iter() {
             match name {
                 b"UNIQ_KEY" => marks.unique_key = Some(value),
+                b"TAGS" => marks.tags = Some(value),
                 b"POP_CK" => marks.has_receipt = true,
                 b"TRAN_MSG" => marks.is_half = value == b"true",
                 b"DELAY" | b"TIMER_DELAY_SEC" | b"TIMER_DELAY_MS" | b"TIMER_DELIVER_MS"
@@ -593,25 +600,31 @@ fn parts_of<'a>(
 }
 
 /// Second stage: the record is stored.
-pub fn stored<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
-    count(ctx, send);
-    let Places::One(place) = &send.places else {
-        return answer(ctx, send, response::SUCCESS, None);
+pub fn stored<I: Io>(ctx: &mut Context<'_, I>, ticket: Ticket) {
+    let (front, settings) = (&mut *ctx.front, &*ctx.broker.settings);
+    let Some(send) = ctx.broker.sends.told(ticket) else {
+        return;
     };
-    let receipt = Receipt {
-        opaque: send.to.opaque,
-        queue_id: send.queue_id,
-        queue_offset: send.queue_offset,
-        physical_offset: place.0 as i64,
-        unique_key: send.unique_key.as_str(),
-    };
-    let receipts = &ctx.broker.settings.receipts;
-    ctx.front.answer(&send.to, |out| {
-        out.receipt(send.to.kind, receipts, &receipt);
-    });
+    count(front, send);
+    match &send.places {
+        Places::One(place) => {
+            let receipt = Receipt {
+                opaque: send.to.opaque,
+                queue_id: send.queue_id,
+                queue_offset: send.queue_offset,
+                physical_offset: place.0 as i64,
+                unique_key: send.unique_key.as_str(),
+            };
+            front.answer(&send.to, |out| {
+                out.receipt(send.to.kind, &settings.receipts, &receipt);
+            });
+        }
+        Places::Many(_) => answer(front, settings, send, response::SUCCESS, None),
+    }
+    ctx.broker.sends.done();
 }
 
-fn count<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
+fn count<I: Io>(front: &mut Front<I>, send: &SendWaiter) {
     let messages = match &send.places {
         Places::One(_) => 1,
         Places::Many(places) => places.len() as u32,
@@ -623,27 +636,42 @@ fn count<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
         received_ns: send.to.origin.received_ns,
         appended_ns: send.appended_ns,
     };
-    ctx.front
-        .metrics
-        .stored(&stored, ctx.front.now.monotonic_ns);
+    front.metrics.stored(&stored, front.now.monotonic_ns);
 }
 
-/// The disk took longer than `syncFlushTimeout`: the record may still become durable.
-pub fn timed_out<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
-    let remark = "the message is written but not yet known to be on the disk";
+/// Answers one send whose time is up, if there is one: the disk took longer than `syncFlushTimeout`, and
+/// the record may still become durable.
+pub fn time_out<I: Io>(ctx: &mut Context<'_, I>, now_ns: u64) -> bool {
+    let (front, settings) = (&mut *ctx.front, &*ctx.broker.settings);
+    let Some(send) = ctx.broker.sends.due(now_ns) else {
+        return false;
+    };
     let code = response::FLUSH_DISK_TIMEOUT;
-    ctx.front.refused(&send.to, code, remark);
-    answer(ctx, send, code, Some(remark));
+    let remark = "the message is written but not yet known to be on the disk";
+    front.refused(&send.to, code, remark);
+    answer(front, settings, send, code, Some(remark));
+    ctx.broker.sends.done();
+    true
 }
 
 /// A write failed: the outcome is unknown.
-pub fn failed<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter) {
-    refuse(ctx, &send.to, &Refusal::unknown_outcome());
+pub fn failed<I: Io>(ctx: &mut Context<'_, I>, ticket: Ticket) {
+    let Some(send) = ctx.broker.sends.told(ticket) else {
+        return;
+    };
+    let to = send.to;
+    ctx.broker.sends.done();
+    refuse(ctx, &to, &Refusal::unknown_outcome());
 }
 
-fn answer<I: Io>(ctx: &mut Context<'_, I>, send: &SendWaiter, code: i32, remark: Option<&str>) {
-    let settings = &ctx.broker.settings;
-    ctx.front.answer(&send.to, |out| {
+fn answer<I: Io>(
+    front: &mut Front<I>,
+    settings: &Settings,
+    send: &SendWaiter,
+    code: i32,
+    remark: Option<&str>,
+) {
+    front.answer(&send.to, |out| {
         send.to.whole(out, code, remark, &[], |ext| {
             match &send.places {
                 Places::One(place) => {
