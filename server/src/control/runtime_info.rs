@@ -57,6 +57,8 @@ fn put_process(table: &mut Table, figures: &Figures<'_>) {
     put(table, "brokerVersionDesc", "V5_5_0");
     put(table, "ringmqVersion", env!("CARGO_PKG_VERSION"));
     put(table, "ringmqShards", figures.shards.len());
+    put(table, "ringmqTurns", sum(figures, |s| s.turns));
+    put(table, "ringmqCommits", sum(figures, |s| s.blocks));
     put(table, "startAcceptSendRequestTimeStamp", 0);
     let seconds = (figures.now_ms - figures.booted_ms).max(0) / 1000;
     let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
