@@ -1,17 +1,19 @@
 //! Memory that direct I/O accepts: aligned, zeroed at birth, freed with its own layout.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
+
+use rustix::mm::{MapFlags, ProtFlags};
 
 /// Alignment in bytes of every buffer, file position and length given to direct I/O. The format on
 /// disk uses the same figure whatever the device reports.
 pub const ALIGNMENT: usize = 4096;
 /// Bytes that the processor fetches at once.
 const CACHE_LINE: usize = 64;
-/// Buffers of at least this size begin at a multiple of it.
-const HUGE_PAGE: usize = 2 << 20;
+/// Buffers of at least this size are mappings of their own.
+const MAPPED_BYTES_MIN: usize = 2 << 20;
 
 /// An owned, zero-initialised byte buffer whose address and length are multiples of [`ALIGNMENT`].
 ///
@@ -108,26 +110,19 @@ fn prefetch_line(address: *const u8) {
 #[inline(always)]
 fn prefetch_line(_: *const u8) {}
 
-/// Asks for huge pages: fewer entries for the processor's tables of addresses, and a write of a
-/// mebibyte that the device gets in a few pieces instead of 256. It is a wish: where it is not granted
-/// nothing but speed is lost.
-fn advise_huge_pages(start: NonNull<u8>, len: usize) {
-    let whole = len - len % HUGE_PAGE;
-    // SAFETY: the range was allocated by the caller, begins at a page and is used by nobody yet; the
-    // advice changes nothing about its content.
-    let _ = unsafe {
-        rustix::mm::madvise(
-            start.as_ptr().cast(),
-            whole,
-            rustix::mm::Advice::LinuxHugepage,
-        )
-    };
-}
-
-/// The allocation that one or more buffers share, each its own range of it.
+/// The memory that one or more buffers share, each its own range of it.
 struct Memory {
     start: NonNull<u8>,
     len: usize,
+    source: Source,
+}
+
+/// Where memory goes back to.
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    Heap,
+    /// A mapping of its own.
+    Mapping,
 }
 
 // SAFETY: only addresses; access to the bytes goes through buffers that never overlap.
@@ -137,34 +132,53 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     fn zeroed(len: usize) -> Self {
+        let mapped = (len >= MAPPED_BYTES_MIN).then(|| Self::mapped(len));
+        mapped.flatten().unwrap_or_else(|| Self::on_heap(len))
+    }
+
+    fn on_heap(len: usize) -> Self {
         let layout = Self::layout(len);
         // SAFETY: the layout has a non-zero size.
-        let start = unsafe { alloc(layout) };
+        let start = unsafe { alloc_zeroed(layout) };
         let Some(start) = NonNull::new(start) else {
             handle_alloc_error(layout)
         };
-        if len >= HUGE_PAGE {
-            advise_huge_pages(start, len);
-        }
-        // SAFETY: just allocated with `len` bytes.
-        unsafe { start.write_bytes(0, len) };
-        Self { start, len }
+        let source = Source::Heap;
+        Self { start, len, source }
+    }
+
+    /// Fresh pages of the kernel, which are zero when they are first touched and cost nothing before: a
+    /// large buffer is not made resident at one go, while somebody waits. Nothing where the kernel has
+    /// none. (Huge pages were tried: now and then one takes the kernel six milliseconds to find.)
+    fn mapped(len: usize) -> Option<Self> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches nobody's memory.
+        let start = unsafe {
+            rustix::mm::mmap_anonymous(std::ptr::null_mut(), len, protection, MapFlags::PRIVATE)
+        };
+        let start = NonNull::new(start.ok()?.cast::<u8>())?;
+        let source = Source::Mapping;
+        // A page has 4096 bytes or a multiple of them.
+        Some(Self { start, len, source })
     }
 
     fn layout(len: usize) -> Layout {
-        let alignment = if len >= HUGE_PAGE {
-            HUGE_PAGE
-        } else {
-            ALIGNMENT
-        };
-        Layout::from_size_align(len, alignment).expect("buffer length overflows an address")
+        Layout::from_size_align(len, ALIGNMENT).expect("buffer length overflows an address")
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: allocated in `zeroed` with this very layout and not freed since.
-        unsafe { dealloc(self.start.as_ptr(), Self::layout(self.len)) }
+        let start = self.start.as_ptr();
+        match self.source {
+            // SAFETY: allocated in `on_heap` with this very layout and not freed since.
+            Source::Heap => unsafe { dealloc(start, Self::layout(self.len)) },
+            // SAFETY: mapped in `mapped` with this length, and nothing refers to it any more. A failure
+            // would only leave the pages in place.
+            Source::Mapping => unsafe {
+                let _ = rustix::mm::munmap(start.cast(), self.len);
+            },
+        }
     }
 }
 
@@ -206,6 +220,19 @@ mod tests {
         assert_eq!(buffer.as_ptr() as usize % ALIGNMENT, 0);
         assert!(buffer.iter().all(|&byte| byte == 0));
     }
+
+    #[test]
+    fn a_large_buffer_is_aligned_zeroed_and_writable_to_its_end() {
+        for len in [MAPPED_BYTES_MIN, 2 * MAPPED_BYTES_MIN + ALIGNMENT] {
+            let mut buffer = AlignedBuf::zeroed(len);
+            assert_eq!(buffer.as_ptr() as usize % ALIGNMENT, 0);
+            assert!(buffer.iter().all(|&byte| byte == 0) && buffer.len() == len);
+            buffer.fill(7);
+            let rest = buffer.split_to(len - ALIGNMENT);
+            assert!(rest.iter().chain(buffer.iter()).all(|&byte| byte == 7));
+        }
+    }
+
     #[test]
     fn parts_are_separate_and_the_memory_comes_back_with_the_last_of_them() {
         let mut rest = AlignedBuf::zeroed(3 * ALIGNMENT);

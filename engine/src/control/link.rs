@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ringmq_ring::AlignedBuf;
 
 use crate::index::OpenSegment;
 use crate::limits::CONTROL_RING;
@@ -19,8 +18,6 @@ use crate::types::{QueueNumber, SegmentNumber};
 pub enum Request {
     /// This segment takes blocks now: prepare the ones after it.
     Active(SegmentNumber),
-    /// Memory for commit blocks: making it costs a millisecond that no commit should wait.
-    Arena,
     /// Write the index segment of a durable log segment.
     WriteIndex(Arc<ActiveIndex>),
     /// Begin the state file of this generation.
@@ -60,8 +57,6 @@ pub enum Reply<F> {
         /// Bytes from its start that are ready.
         prepared: u64,
     },
-    /// Memory for commit blocks, all of it resident.
-    Arena(AlignedBuf),
     /// A write or flush of a segment that the shard writes to has failed: nothing on it can be trusted.
     Untrusted {
         /// The segment.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ringmq_ring::{AlignedBuf, Disk, OpenMode, Wake};
+use ringmq_ring::{Disk, OpenMode, Wake};
 
 use crate::block::LogIdentity;
 use crate::control::index_files::{IndexError, IndexFiles};
@@ -19,7 +19,7 @@ use crate::control::state_files::StateFiles;
 use crate::control_record::RunStart;
 use crate::error::Error;
 use crate::index::OpenSegment;
-use crate::limits::{ARENA_BYTES, CONTROL_RING, RETENTION_PERIOD_MS, SEGMENTS_AHEAD};
+use crate::limits::{CONTROL_RING, RETENTION_PERIOD_MS, SEGMENTS_AHEAD};
 use crate::queue::ActiveIndex;
 use crate::types::{QueueNumber, SegmentNumber};
 
@@ -234,10 +234,6 @@ impl<D: Disk, W: Wake> Worker<D, W> {
 
     async fn serve(&mut self, request: Request) {
         match request {
-            Request::Arena => {
-                let arena = AlignedBuf::zeroed(ARENA_BYTES);
-                self.replies.push_back(Reply::Arena(arena));
-            }
             Request::WriteIndex(index) => self.write_index(index).await,
             // Retired while its rebuilding was put off.
             Request::RebuildIndex(segment) if segment < self.oldest => {}

@@ -1,6 +1,5 @@
 //! Memory for commit blocks: large arenas, cut front to back, used again when every block cut from
-//! one is gone. Until there are as many as the hot tail pins, the next one is made by the control plane
-//! while the present one is being cut; after that no memory is asked of the system.
+//! one is gone. In steady state no memory is asked of the system.
 
 use ringmq_ring::{AlignedBuf, Reclaim};
 
@@ -15,10 +14,6 @@ pub(crate) struct Buffers {
     used: std::collections::VecDeque<Reclaim>,
     /// Claim on the current arena.
     current: Option<Reclaim>,
-    /// An arena that nothing was cut from yet.
-    ready: Option<AlignedBuf>,
-    /// The control plane is to make one.
-    wanted: bool,
 }
 
 impl Buffers {
@@ -46,16 +41,6 @@ impl Buffers {
         }
     }
 
-    /// Whether an arena is to be made since the last call.
-    pub(crate) fn take_request(&mut self) -> bool {
-        std::mem::take(&mut self.wanted)
-    }
-
-    /// An arena that was asked for.
-    pub(crate) fn offer(&mut self, arena: AlignedBuf) {
-        self.ready = Some(arena);
-    }
-
     /// Bytes of the arenas that are cut up and not used again yet: something still holds a part of each, or
     /// did when it was last looked at.
     pub(crate) fn held_bytes(&self) -> usize {
@@ -64,17 +49,11 @@ impl Buffers {
 
     fn next_arena(&mut self) -> AlignedBuf {
         self.used.extend(self.current.take());
-        let arena = self.reclaimed().unwrap_or_else(|| self.fresh());
+        let arena = self
+            .reclaimed()
+            .unwrap_or_else(|| AlignedBuf::zeroed(ARENA_BYTES));
         self.current = Some(arena.reclaim());
         arena
-    }
-
-    /// A new arena: the ready one, or one that is made here when blocks come faster than the control
-    /// plane makes arenas.
-    fn fresh(&mut self) -> AlignedBuf {
-        self.wanted = true;
-        let ready = self.ready.take();
-        ready.unwrap_or_else(|| AlignedBuf::zeroed(ARENA_BYTES))
     }
 
     /// Blocks leave the hot tail in order, so the oldest arena is the first to be free; a slow reader
@@ -112,20 +91,5 @@ mod tests {
         drop(second);
         // The second arena was never given back, so both are free; the older one comes first.
         assert_eq!(buffers.take(BLOCK_BYTES_MAX).as_ptr(), address);
-    }
-
-    #[test]
-    fn the_next_arena_is_asked_for_when_a_new_one_is_begun() {
-        let mut buffers = Buffers::default();
-        assert!(!buffers.take_request());
-        let first = buffers.take(4096);
-        assert!(buffers.take_request() && !buffers.take_request());
-        let made = AlignedBuf::zeroed(ARENA_BYTES);
-        let address = made.as_ptr();
-        buffers.offer(made);
-        // The first one is in use; the one that was made comes next.
-        assert_eq!(buffers.take(4096).as_ptr(), address);
-        assert!(buffers.take_request());
-        drop(first);
     }
 }

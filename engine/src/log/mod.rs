@@ -93,7 +93,7 @@ pub(crate) struct CommitLog {
     commit: GroupCommit,
     marks: Watermarks,
     hot: HotTail,
-    pub(crate) buffers: Buffers,
+    buffers: Buffers,
     /// Bytes of arenas beyond which readers get copies.
     held_bytes_max: usize,
     /// Entries of the active segment.

@@ -71,9 +71,6 @@ impl<I: Io> Shard<I> {
         if let Some(active) = self.log.take_rolled() {
             self.link.ask(Request::Active(active));
         }
-        if self.log.buffers.take_request() {
-            self.link.ask(Request::Arena);
-        }
         if self.keeper.run_to_begin().is_none() {
             let clean = self.keeper.stop == StopStage::Witnessing && self.log.active_is_whole();
             let at_once = self.keeper.stop == StopStage::Witnessing;
@@ -133,7 +130,6 @@ impl<I: Io> Shard<I> {
                     segment.prepared = prepared;
                 }
             }
-            Reply::Arena(arena) => self.log.buffers.offer(arena),
             Reply::Untrusted { segment } => {
                 let text = format!("zeroing segment {segment} ahead of its head failed");
                 return Err(io::Error::other(text));
