@@ -2,12 +2,12 @@
 //! Debian package, a unit that systemd understands.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::broker::Settings;
 use crate::failure::{Failure, Outcome};
-use crate::owned::{Owned, await_port};
+use crate::owned::Owned;
 use crate::process::{command, exists, run};
 use crate::root;
 
@@ -89,10 +89,10 @@ fn serve(folder: &Path) -> Result<(), Failure> {
         .arg(folder.join("data"))
         .args(["--namesrv-port", &settings.namesrv_port.to_string()])
         .args(["--broker-port", &settings.broker_port.to_string()])
-        .stdout(Stdio::null())
+        .stdout(std::fs::File::create(folder.join("printed"))?)
         .stderr(std::fs::File::create(folder.join("broker.log"))?);
     let server = Owned::start(server)?;
-    await_port(&settings.address(), MINUTE)?;
+    await_boot(&folder.join("printed"))?;
     let admin = program("ringmq-admin").display().to_string();
     let name_server = settings.namesrv();
     let create = [
@@ -126,6 +126,24 @@ fn serve(folder: &Path) -> Result<(), Failure> {
         return Err(Failure::new(format!("the server stopped with {ended}")));
     }
     Ok(())
+}
+
+/// The broker says that it serves only once the name server knows it.
+fn await_boot(printed: &Path) -> Result<(), Failure> {
+    let deadline = Instant::now() + MINUTE;
+    while Instant::now() < deadline {
+        let text = std::fs::read_to_string(printed)?;
+        if text
+            .lines()
+            .any(|line| line.starts_with("The broker[") && line.contains("boot success"))
+        {
+            return Ok(());
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    Err(Failure::new(
+        "the static server does not say that it serves",
+    ))
 }
 
 /// Makes the Debian package and looks into it.

@@ -13,6 +13,8 @@ put() { install -D -m "$1" "$2" "$tree/$3"; }
 
 put 755 "$binaries/ringmq" usr/bin/ringmq
 put 755 "$binaries/ringmq-admin" usr/bin/ringmq-admin
+# Without what only a debugger reads.
+if command -v strip >/dev/null; then strip "$tree/usr/bin/ringmq" "$tree/usr/bin/ringmq-admin"; fi
 put 644 "$here/ringmq@.service" lib/systemd/system/ringmq@.service
 put 644 "$here/sysctl.conf" usr/lib/sysctl.d/60-ringmq.conf
 put 644 "$here/broker.conf" etc/ringmq/broker.conf
