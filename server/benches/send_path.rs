@@ -9,7 +9,11 @@
 #![forbid(unsafe_code)]
 
 #[path = "../tests/it/harness.rs"]
-#[allow(dead_code, reason = "the tests need more of it")]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "it is the tests': they need more of it, and may panic"
+)]
 mod harness;
 
 use std::collections::VecDeque;
@@ -242,9 +246,8 @@ fn start(folder: &std::path::Path) -> Hand {
     loop {
         hand.turn();
         let _ = block_on(hand.worker.step());
-        match control.notice() {
-            Some(Notice::Ready) => break,
-            Some(_) | None => {}
+        if let Some(Notice::Ready) = control.notice() {
+            break;
         }
     }
     let accept = hand.io.accept.expect("the port is open");

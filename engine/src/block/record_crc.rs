@@ -23,7 +23,7 @@ mod tests {
 
     #[test]
     fn a_record_of_any_length_has_the_crc32c_that_the_format_names() {
-        let bytes: Vec<u8> = (0..5000u32).map(|n| (n * n >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..5000u32).map(|n| ((n * n) >> 3) as u8).collect();
         for len in (0..1500).chain([2048, 4095, 4096, 5000]) {
             let record = &bytes[..len];
             assert_eq!(record_crc(record), crc32c::crc32c(record), "{len} bytes");
