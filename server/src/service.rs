@@ -685,10 +685,13 @@ impl<I: Io> ShardService<I> {
 impl<I: Io> ShardService<I> {
     /// Last of a turn: the answers are with the ring.
     fn measure(&mut self, io: &mut I) {
-        if self.front.metrics.end_turn() {
-            self.front.metrics.replied(io.now().monotonic_ns);
-        }
         let now_ns = self.front.now.monotonic_ns;
+        if self.front.metrics.end_turn() {
+            // The ring's own time is that of the turn's beginning.
+            let glance = io.glance();
+            let done_ns = glance.map_or(now_ns, |glance| glance.monotonic_ns);
+            self.front.metrics.answered(done_ns);
+        }
         if self.front.metrics.is_state_due(now_ns) {
             self.show_state();
         }

@@ -25,6 +25,8 @@ pub struct Recorder {
     stored: StoreRun,
     /// Sends stored in this turn whose answers leave with it, and since when.
     replies: (u64, u64),
+    /// Pulls answered in the turn in which they came.
+    pulls: (u64, u64),
     state_due_ns: u64,
     is_state_old: bool,
     frames: u64,
@@ -78,6 +80,7 @@ impl Recorder {
             appended: AppendRun::default(),
             stored: StoreRun::new(),
             replies: (0, 0),
+            pulls: (0, 0),
             state_due_ns: 0,
             is_state_old: false,
             frames: 0,
@@ -138,14 +141,15 @@ impl Recorder {
     /// A pull is answered with `count` messages. `waited`: not in the turn in which it came.
     pub fn pulled(&mut self, pull: &Pulled, now_ns: u64) {
         let mine = &*self.mine;
-        let took_ns = now_ns.saturating_sub(pull.received_ns);
-        let times = &mine.times;
-        let histogram = if pull.waited {
-            &times.pull_waited
+        if pull.waited {
+            let took_ns = now_ns.saturating_sub(pull.received_ns);
+            mine.times.pull_waited.record(took_ns, 1);
         } else {
-            &times.pull_at_once
-        };
-        histogram.record(took_ns, 1);
+            if self.pulls.0 == 0 {
+                self.pulls.1 = pull.received_ns;
+            }
+            self.pulls.0 += 1;
+        }
         if pull.messages == 0 {
             mine.pulls_missed.add(1);
             return;
@@ -206,19 +210,26 @@ impl Recorder {
         self.mine.connections.closed[reason.index()].add(1);
     }
 
-    /// Ends the runs. Whether answers to sends leave with this turn: then the clock is to be read once
-    /// they are with the ring, for [`Recorder::replied`].
+    /// Ends the runs. Whether answers to sends or pulls leave with this turn: then the clock is to be
+    /// read once they are with the ring, for [`Recorder::answered`].
     pub fn end_turn(&mut self) -> bool {
         self.end_append_run();
         self.end_store_run();
-        self.replies.0 > 0
+        self.replies.0 + self.pulls.0 > 0
     }
 
     /// The answers of this turn are in the hands of the ring.
-    pub fn replied(&mut self, now_ns: u64) {
-        let (count, since_ns) = std::mem::take(&mut self.replies);
-        let took_ns = now_ns.saturating_sub(since_ns);
-        self.mine.times.reply.record(took_ns, count);
+    pub fn answered(&mut self, now_ns: u64) {
+        let times = &self.mine.times;
+        for (run, histogram) in [
+            (&mut self.replies, &times.reply),
+            (&mut self.pulls, &times.pull_at_once),
+        ] {
+            let (count, since_ns) = std::mem::take(run);
+            if count > 0 {
+                histogram.record(now_ns.saturating_sub(since_ns), count);
+            }
+        }
     }
 
     /// Whether the slow figures are due.
@@ -335,7 +346,7 @@ mod tests {
             recorder.stored(&send(meter, received, received + 50), 90_000);
         }
         assert!(recorder.end_turn());
-        recorder.replied(95_000);
+        recorder.answered(95_000);
         assert!(!recorder.end_turn());
         let totals = all.totals();
         assert_eq!(

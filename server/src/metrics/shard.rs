@@ -62,7 +62,8 @@ pub struct Times {
     pub reply: Histogram,
     /// Received to stored.
     pub send: Histogram,
-    /// Pulls answered at once, from memory: received to answered.
+    /// Pulls answered at once, from memory: from the turn that received them to their answers in the
+    /// hands of the kernel.
     pub pull_at_once: Histogram,
     /// Pulls that waited, for the disk or for a message: received to answered.
     pub pull_waited: Histogram,

@@ -9,7 +9,7 @@ use ringmq_engine::TopicId;
 
 use super::health::State;
 use super::source::{Facts, Sample, Source};
-use crate::broker::names::{self, RETRY_PREFIX};
+use crate::broker::names::{self, DLQ_PREFIX, RETRY_PREFIX};
 use crate::metrics::{GroupBacklog, MeterName, MeterSum, ShardState, Totals};
 use crate::tables::Tables;
 
@@ -48,6 +48,8 @@ pub(super) struct Rates {
 pub(super) struct TopicRow {
     pub name: Arc<str>,
     pub is_system: bool,
+    /// Of messages to be tried again, or given up.
+    pub is_retry: bool,
     pub queues: u32,
     /// `rw`, `r-`, …
     pub permission: String,
@@ -89,12 +91,12 @@ impl Glance {
         let shards: Vec<_> = shards.collect();
         let tables = shards.iter().find_map(|shard| shard.tables.clone());
         let backlog = metrics.backlog();
+        let facts = source.facts();
         let (mut topics, mut groups) = (Vec::new(), Vec::new());
         if let Some(tables) = &tables {
-            topics = topic_rows(tables, &backlog.topics, &now, &since);
-            groups = group_rows(tables, &backlog.topics, &now, &since);
+            topics = topic_rows(facts, tables, &backlog.topics, &now, &since);
+            groups = group_rows(facts, tables, &backlog.topics, &now, &since);
         }
-        let facts = source.facts().clone();
         Self {
             uptime: source.uptime(),
             state: source.health().state(),
@@ -107,7 +109,7 @@ impl Glance {
             group_count: tables.map_or(0, |tables| tables.groups.len()),
             shards,
             disk: facts.folder.as_deref().and_then(Disk::of),
-            facts,
+            facts: facts.clone(),
         }
     }
 }
@@ -125,7 +127,13 @@ impl Glance {
 type Topics = BTreeMap<TopicId, crate::metrics::TopicBacklog>;
 
 /// All topics by name.
-fn topic_rows(tables: &Tables, backlog: &Topics, now: &Sample, since: &Since<'_>) -> Vec<TopicRow> {
+fn topic_rows(
+    facts: &Facts,
+    tables: &Tables,
+    backlog: &Topics,
+    now: &Sample,
+    since: &Since<'_>,
+) -> Vec<TopicRow> {
     let row = |(name, topic): (&Arc<str>, &Arc<crate::broker::Topic>)| {
         let meter = MeterName {
             topic: Arc::clone(name),
@@ -136,7 +144,8 @@ fn topic_rows(tables: &Tables, backlog: &Topics, now: &Sample, since: &Since<'_>
         let config = &topic.config;
         TopicRow {
             name: Arc::clone(name),
-            is_system: names::is_system_topic(name),
+            is_system: is_system(facts, name),
+            is_retry: name.starts_with(RETRY_PREFIX) || name.starts_with(DLQ_PREFIX),
             queues: config.queues(),
             permission: permission(config.perm.is_readable(), config.perm.is_writable()),
             messages: backlog.get(&topic.id).map_or(0, |found| found.messages),
@@ -151,7 +160,13 @@ fn topic_rows(tables: &Tables, backlog: &Topics, now: &Sample, since: &Since<'_>
 }
 
 /// All pairs of topic and group in which anything was consumed or committed, by group and topic.
-fn group_rows(tables: &Tables, backlog: &Topics, now: &Sample, since: &Since<'_>) -> Vec<GroupRow> {
+fn group_rows(
+    facts: &Facts,
+    tables: &Tables,
+    backlog: &Topics,
+    now: &Sample,
+    since: &Since<'_>,
+) -> Vec<GroupRow> {
     let mut pairs: BTreeMap<(Arc<str>, Arc<str>), Option<GroupBacklog>> = BTreeMap::new();
     for (name, topic) in tables.topics.iter() {
         let groups = backlog
@@ -178,7 +193,7 @@ fn group_rows(tables: &Tables, backlog: &Topics, now: &Sample, since: &Since<'_>
         let sum = now.meters.get(&meter).copied().unwrap_or_default();
         let view = tables.groups.get(&group);
         GroupRow {
-            is_system: names::is_system_topic(&topic),
+            is_system: is_system(facts, &topic),
             is_retry: topic.starts_with(RETRY_PREFIX),
             is_online: view.is_some_and(|view| view.is_online),
             backlog,
@@ -189,6 +204,13 @@ fn group_rows(tables: &Tables, backlog: &Topics, now: &Sample, since: &Since<'_>
         }
     };
     pairs.into_iter().map(row).collect()
+}
+
+/// Reserved by every broker, or by this one.
+fn is_system(facts: &Facts, topic: &str) -> bool {
+    let reply = topic.strip_suffix("_REPLY_TOPIC");
+    let is_own = topic == facts.node || topic == facts.cluster;
+    is_own || reply == Some(&facts.cluster) || names::is_system_topic(topic)
 }
 
 fn permission(is_readable: bool, is_writable: bool) -> String {

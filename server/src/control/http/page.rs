@@ -107,7 +107,7 @@ fn cards(out: &mut String, glance: &Glance) -> fmt::Result {
             note,
         )?;
         let send = &glance.recent.times.send;
-        let note = format!("p50 {} · stored on the disk", Quantile(send, 0.5));
+        let note = format!("p50 {}", Quantile(send, 0.5));
         card(out, "send p99", Quantile(send, 0.99), note)?;
         let lag: u64 = glance
             .groups
@@ -124,7 +124,7 @@ fn cards(out: &mut String, glance: &Glance) -> fmt::Result {
     }
     if let Some(names) = glance.shards.iter().find_map(|shard| shard.names) {
         let note = format!(
-            "{} clusters · {} topics",
+            "clusters {} · topics {}",
             names.clusters,
             Count(names.topics as u64)
         );
@@ -199,16 +199,22 @@ fn stages(out: &mut String, glance: &Glance) -> fmt::Result {
 }
 
 fn topics(out: &mut String, glance: &Glance) -> fmt::Result {
-    let mut rows: Vec<&TopicRow> = glance.topics.iter().collect();
+    let is_idle = |row: &TopicRow| row.sum.messages == 0 && row.messages == 0;
+    let is_own = |row: &TopicRow| row.is_system || row.is_retry;
+    let (idle, mut rows): (Vec<&TopicRow>, Vec<&TopicRow>) = glance
+        .topics
+        .iter()
+        .partition(|row| is_own(row) && is_idle(row));
     let weight = |row: &TopicRow| (row.rate.to_bits(), row.sum.messages, row.messages);
-    rows.sort_by_key(|row| (row.is_system, std::cmp::Reverse(weight(row))));
+    rows.sort_by_key(|row| (is_own(row), std::cmp::Reverse(weight(row))));
     write!(
         out,
-        "<section><h2>Topics <span class=\"dim\">{}</span></h2><table><tr><th>topic</th><th>stored /s</th><th>bytes /s</th><th>stored since start</th><th>messages kept</th><th>queues</th><th>access</th></tr>",
-        rows.len()
+        "<section><h2>Topics <span class=\"dim\">{}, of them {} of the system without messages, not shown</span></h2><table><tr><th>topic</th><th>stored /s</th><th>bytes /s</th><th>stored since start</th><th>messages kept</th><th>queues</th><th>access</th></tr>",
+        glance.topics.len(),
+        idle.len()
     )?;
     for row in rows.iter().take(ROWS_MAX) {
-        let class = if row.is_system { " class=\"dim\"" } else { "" };
+        let class = if is_own(row) { " class=\"dim\"" } else { "" };
         write!(
             out,
             "<tr{class}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
