@@ -31,6 +31,8 @@ pub struct Settings {
     pub namesrv_port: u16,
     /// Port of the broker.
     pub broker_port: u16,
+    /// Port of metrics and health; 0 takes any.
+    pub http_port: u16,
 }
 
 impl Settings {
@@ -44,6 +46,7 @@ impl Settings {
             segment_mib: 256,
             namesrv_port,
             broker_port,
+            http_port: 0,
         })
     }
 
@@ -73,8 +76,8 @@ impl Broker {
         let configuration = settings.folder.join("broker.conf");
         let segment_bytes = u64::from(settings.segment_mib) << 20;
         let text = format!(
-            "flushDiskType={}\nmappedFileSizeCommitLog={segment_bytes}\n",
-            settings.flush
+            "flushDiskType={}\nmappedFileSizeCommitLog={segment_bytes}\nmetricsPromExporterPort={}\n",
+            settings.flush, settings.http_port
         );
         std::fs::write(&configuration, text)?;
         let begun = Instant::now();

@@ -14,6 +14,7 @@ mod fuzz;
 mod jars;
 mod java;
 mod lint;
+mod metrics;
 mod mixed;
 mod mqadmin;
 mod musl;
@@ -75,6 +76,8 @@ enum Command {
     Mixed(mixed::Options),
     /// Apache's mqadmin on Apache's servers and on ours: the same output, or a listed difference.
     Mqadmin(mqadmin::Options),
+    /// What a broker under load says of itself: promtool takes it, and the dashboard finds all it asks for.
+    Metrics,
     /// Memory when idle and with 200,000 queues; time to serve.
     Cost,
     /// RingMQ, the null broker and Apache RocketMQ under the same load, in interleaved rounds.
@@ -100,6 +103,7 @@ fn main() -> std::process::ExitCode {
         Command::Clients(options) => clients::run(&options),
         Command::Mixed(options) => mixed::run(&options),
         Command::Mqadmin(options) => mqadmin::run(&options),
+        Command::Metrics => metrics::run(),
         Command::Cost => cost::run(),
         Command::Perf(options) => perf::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),

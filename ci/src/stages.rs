@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::failure::{Failure, Outcome};
 use crate::process::say;
-use crate::{clients, crash, fuzz, java, lint, mixed, mqadmin, musl, sim, tidy};
+use crate::{clients, crash, fuzz, java, lint, metrics, mixed, mqadmin, musl, sim, tidy};
 
 /// One line of a pipeline.
 pub struct Stage {
@@ -77,6 +77,11 @@ pub const ALL: &[Stage] = &[
         name: "mixed",
         budget_s: 150,
         run: || mixed::run(&mixed::Options::pipeline()),
+    },
+    Stage {
+        name: "metrics",
+        budget_s: 60,
+        run: metrics::run,
     },
     Stage {
         name: "mqadmin",

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 pub mod code {
     /// SEND_MESSAGE_V2.
     pub const SEND_V2: i32 = 310;
+    /// UPDATE_CONSUMER_OFFSET.
+    pub const COMMIT: i32 = 15;
     /// PULL_MESSAGE.
     pub const PULL: i32 = 11;
     /// UPDATE_AND_CREATE_TOPIC.

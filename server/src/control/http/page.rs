@@ -34,9 +34,9 @@ fn write(out: &mut String, glance: &Glance) -> fmt::Result {
         groups(out, glance)?;
         shards(out, glance)?;
     }
-    write!(
+    writeln!(
         out,
-        "<footer>RingMQ {} · <a href=\"/metrics\">metrics</a> · <a href=\"/health/live\">live</a> · <a href=\"/health/ready\">ready</a> · rates and percentiles are of the last ten to twenty seconds</footer></main></body></html>\n",
+        "<footer>RingMQ {} · <a href=\"/metrics\">metrics</a> · <a href=\"/health/live\">live</a> · <a href=\"/health/ready\">ready</a> · rates and percentiles are of the last ten to twenty seconds</footer></main></body></html>",
         env!("CARGO_PKG_VERSION")
     )
 }
@@ -84,28 +84,10 @@ fn cards(out: &mut String, glance: &Glance) -> fmt::Result {
     let (rates, totals) = (&glance.rates, &glance.totals);
     write!(out, "<div class=\"cards\">")?;
     if glance.facts.is_broker {
-        let note = format!(
-            "{} · {} in all",
-            Rate(rates.bytes_in),
-            Count(totals.messages_in)
-        );
-        card(
-            out,
-            "messages stored /s",
-            PerSecond(rates.messages_in),
-            note,
-        )?;
-        let note = format!(
-            "{} · {} in all",
-            Rate(rates.bytes_out),
-            Count(totals.messages_out)
-        );
-        card(
-            out,
-            "messages delivered /s",
-            PerSecond(rates.messages_out),
-            note,
-        )?;
+        let note = format!("{} · {}", Rate(rates.bytes_in), Count(totals.messages_in));
+        card(out, "stored /s", PerSecond(rates.messages_in), note)?;
+        let note = format!("{} · {}", Rate(rates.bytes_out), Count(totals.messages_out));
+        card(out, "delivered /s", PerSecond(rates.messages_out), note)?;
         let send = &glance.recent.times.send;
         let note = format!("p50 {}", Quantile(send, 0.5));
         card(out, "send p99", Quantile(send, 0.99), note)?;
@@ -116,11 +98,11 @@ fn cards(out: &mut String, glance: &Glance) -> fmt::Result {
             .map(|b| b.lag)
             .sum();
         let note = format!(
-            "{} groups · {} topics",
+            "groups {} · topics {}",
             glance.group_count,
             glance.topics.len()
         );
-        card(out, "messages not consumed", Count(lag), note)?;
+        card(out, "not consumed", Count(lag), note)?;
     }
     if let Some(names) = glance.shards.iter().find_map(|shard| shard.names) {
         let note = format!(
@@ -131,7 +113,7 @@ fn cards(out: &mut String, glance: &Glance) -> fmt::Result {
         card(out, "brokers registered", names.brokers, note)?;
     }
     let connections: usize = glance.shards.iter().map(|shard| shard.connections).sum();
-    let note = format!("{} since the start", Count(totals.connections_opened));
+    let note = format!("opened {}", Count(totals.connections_opened));
     card(out, "connections", connections, note)?;
     if let Some(disk) = glance.disk {
         disk_card(out, glance, disk)?;
