@@ -31,7 +31,7 @@ impl Rules {
     pub fn lines(&self, step: &Step, output: &str) -> Vec<String> {
         let mut lines: Vec<String> = output
             .lines()
-            .map(|line| self.line(&step.name, line))
+            .flat_map(|line| self.line(&step.name, line))
             .filter(|line| !line.is_empty())
             .filter(|line| step.show.as_ref().is_none_or(|show| show.is_match(line)))
             .collect();
@@ -41,7 +41,8 @@ impl Rules {
         lines
     }
 
-    fn line(&self, step: &str, line: &str) -> String {
+    /// What one line becomes: a replacement may cut it.
+    fn line(&self, step: &str, line: &str) -> Vec<String> {
         let mut line = line.to_owned();
         for rule in &self.0 {
             if glob(&rule.steps, step) {
@@ -49,7 +50,9 @@ impl Rules {
                 line = replaced.into_owned();
             }
         }
-        line.split_whitespace().collect::<Vec<_>>().join(" ")
+        line.lines()
+            .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
     }
 }
 
@@ -65,7 +68,7 @@ fn parse(line: &str) -> Result<Rule, Failure> {
     Ok(Rule {
         steps: steps.to_owned(),
         found: Regex::new(found).map_err(|error| fault(&error.to_string()))?,
-        replacement: replacement.to_owned(),
+        replacement: replacement.replace("\\n", "\n"),
     })
 }
 
@@ -105,9 +108,11 @@ mod tests {
         let rules = Rules(vec![
             parse(r"stats*: \d+ => N").unwrap(),
             parse("*: ^drop.* =>").unwrap(),
+            parse(r"cut: ; => \n").unwrap(),
         ]);
-        assert_eq!(rules.line("stats-a", "x  12"), "x N");
-        assert_eq!(rules.line("other", "x 12"), "x 12");
-        assert_eq!(rules.line("other", "dropped"), "");
+        assert_eq!(rules.line("stats-a", "x  12"), ["x N"]);
+        assert_eq!(rules.line("other", "x 12"), ["x 12"]);
+        assert!(rules.line("other", "dropped").is_empty());
+        assert_eq!(rules.line("cut", "a;b"), ["a", "b"]);
     }
 }

@@ -21,7 +21,7 @@ import org.apache.rocketmq.common.message.Message;
 /** What stands between the commands: messages, and clients that are online for a while. */
 final class Workload {
     private static final String ADDRESS = "127.0.0.1";
-    private static final int WAIT_SECONDS = 40;
+    private static final int WAIT_SECONDS = 60;
 
     private final String namesrv;
     private final Variables variables;
