@@ -369,8 +369,8 @@ fn append_single<I: Io>(
     scratch.properties.clear();
     message.properties.append_to(&mut scratch.properties);
     let mut marks = Marks::of(&scratch.properties);
-    if marks.has_receipt {
-        remove_property(&mut scratch.properties, properties::POP_CK);
+    if marks.has_dropped {
+        remove_dropped(&mut scratch.properties);
         marks = Marks::of(&scratch.properties);
     }
     check_features(message, &marks)?;
@@ -456,8 +456,8 @@ fn append_batch<I: Io>(
 struct Marks<'a> {
     unique_key: Option<&'a [u8]>,
     tags: Option<&'a [u8]>,
-    /// A receipt of a popped message, which is not stored.
-    has_receipt: bool,
+    /// A property that [`is_dropped`].
+    has_dropped: bool,
     /// A property that delays the message.
     timer: Option<&'a [u8]>,
     is_half: bool,
@@ -470,7 +470,7 @@ impl<'a> Marks<'a> {
             match name {
                 b"UNIQ_KEY" => marks.unique_key = Some(value),
                 b"TAGS" => marks.tags = Some(value),
-                b"POP_CK" => marks.has_receipt = true,
+                name if is_dropped(name) => marks.has_dropped = true,
                 b"TRAN_MSG" => marks.is_half = value == b"true",
                 b"DELAY" | b"TIMER_DELAY_SEC" | b"TIMER_DELAY_MS" | b"TIMER_DELIVER_MS"
                     if value != b"0" =>
@@ -492,11 +492,17 @@ pub fn put_property(out: &mut Vec<u8>, name: &str, value: &str) {
     out.push(PAIR_END);
 }
 
-fn remove_property(bytes: &mut Vec<u8>, name: &str) {
+/// Not stored as it was sent: the receipt of a popped message, and what every message gets from the
+/// broker (a message that was received and is sent again has it already).
+fn is_dropped(name: &[u8]) -> bool {
+    matches!(name, b"POP_CK" | b"MSG_REGION" | b"TRACE_ON" | b"CLUSTER")
+}
+
+fn remove_dropped(bytes: &mut Vec<u8>) {
     let mut kept = Vec::with_capacity(bytes.len());
-    for (found, value) in Properties::new(bytes).iter() {
-        if found != name.as_bytes() {
-            kept.extend_from_slice(found);
+    for (name, value) in Properties::new(bytes).iter() {
+        if !is_dropped(name) {
+            kept.extend_from_slice(name);
             kept.push(NAME_END);
             kept.extend_from_slice(value);
             kept.push(PAIR_END);

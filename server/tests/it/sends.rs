@@ -77,6 +77,35 @@ fn a_stored_record_carries_what_the_client_and_the_broker_know() {
 }
 
 #[test]
+fn what_the_broker_gives_every_message_is_stored_once_when_a_received_one_is_sent_again() {
+    let server = Server::broker(1);
+    let mut client = Client::connect(server.broker_address());
+    create_topic(&mut client, "TopicTest", 1);
+    let sent =
+        "MSG_REGION\u{1}Elsewhere\u{2}KEYS\u{1}k\u{2}TRACE_ON\u{1}false\u{2}CLUSTER\u{1}Other\u{2}";
+    assert_eq!(
+        client.ask(&send_with("TopicTest", 0, "again", sent)).code,
+        0
+    );
+    let answer = client.ask(&pull("TopicTest", 0, 0));
+    let record = records(&answer)[0];
+    let stored: Vec<_> = record.properties().iter().collect();
+    for (name, value) in [
+        ("MSG_REGION", "DefaultRegion"),
+        ("TRACE_ON", "true"),
+        ("CLUSTER", "DefaultCluster"),
+        ("KEYS", "k"),
+    ] {
+        let values: Vec<_> = stored
+            .iter()
+            .filter(|(n, _)| *n == name.as_bytes())
+            .collect();
+        assert_eq!(values.len(), 1, "{name}");
+        assert_eq!(values[0].1, value.as_bytes(), "{name}");
+    }
+}
+
+#[test]
 fn a_message_without_unique_key_gets_one() {
     let server = Server::broker(1);
     let mut client = Client::connect(server.broker_address());
