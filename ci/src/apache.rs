@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::broker::Settings;
 use crate::failure::Failure;
 use crate::jars;
-use crate::owned::{Owned, await_port};
+use crate::owned::Owned;
 
 /// What its classes need of the Java machine.
 const OPENED: &[&str] = &[
@@ -18,7 +18,7 @@ const OPENED: &[&str] = &[
     "jdk.internal.ref",
     "java.net",
 ];
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// Which of the two that are the judges: the last of the fourth generation, and the newest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +64,9 @@ impl Server {
         let class = "org.apache.rocketmq.namesrv.NamesrvStartup";
         let mut program = java(version, folder, "128m", class);
         program.arg("-c").arg(&conf);
-        let server = Self(Owned::start(program)?);
-        await_port(&format!("127.0.0.1:{port}"), START_LIMIT)?;
-        Ok(server)
+        let mut server = Owned::start(program)?;
+        server.await_port(&format!("127.0.0.1:{port}"), START_LIMIT)?;
+        Ok(Self(server))
     }
 
     /// Starts a broker and waits until it accepts connections.
@@ -78,9 +78,9 @@ impl Server {
         let class = "org.apache.rocketmq.broker.BrokerStartup";
         let mut program = java(version, folder, settings.heap, class);
         program.args(["-n", settings.name_servers, "-c"]).arg(&conf);
-        let server = Self(Owned::start(program)?);
-        await_port(&format!("127.0.0.1:{}", settings.port), START_LIMIT)?;
-        Ok(server)
+        let mut server = Owned::start(program)?;
+        server.await_port(&format!("127.0.0.1:{}", settings.port), START_LIMIT)?;
+        Ok(Self(server))
     }
 
     /// Stops it as its own script does.

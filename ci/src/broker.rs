@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::process::{command, run};
-use crate::root;
+use crate::{ports, root};
 
 /// How long a broker may take until it says that it is ready.
 const READY_LIMIT: Duration = Duration::from_secs(20);
@@ -38,7 +37,7 @@ pub struct Settings {
 impl Settings {
     /// Settings with ports that are free now.
     pub fn new(folder: PathBuf, shards: u32, flush: &'static str) -> Result<Self, Failure> {
-        let (namesrv_port, broker_port) = free_ports()?;
+        let (namesrv_port, broker_port) = (ports::free()?, ports::free()?);
         Ok(Self {
             folder,
             shards,
@@ -218,18 +217,4 @@ fn read_lines(child: &mut Child) -> Receiver<String> {
         });
     }
     receiver
-}
-
-/// A pair of ports, the second with its VIP port (two below) and the one above free as well.
-fn free_ports() -> Result<(u16, u16), Failure> {
-    for _ in 0..100 {
-        let namesrv = TcpListener::bind("127.0.0.1:0")?;
-        let broker = TcpListener::bind("127.0.0.1:0")?;
-        let (first, second) = (namesrv.local_addr()?.port(), broker.local_addr()?.port());
-        let vip = TcpListener::bind(("127.0.0.1", second - 2));
-        if vip.is_ok() && first != second - 2 && first != second + 1 {
-            return Ok((first, second));
-        }
-    }
-    Err(Failure::new("no free ports were found"))
 }

@@ -20,6 +20,7 @@ mod mqadmin;
 mod musl;
 mod owned;
 mod perf;
+mod ports;
 mod process;
 mod root;
 mod sim;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ use regex_lite::Regex;
 use crate::broker::{self, Broker, Settings};
 use crate::failure::{Failure, Outcome};
 use crate::process::{command, exists, run as run_program};
-use crate::root;
 use crate::wire::{Wire, code, pull_fields, send_fields};
+use crate::{ports, root};
 
 /// The dashboard, from the top of the repository.
 const DASHBOARD: &str = "docs/grafana/ringmq.json";
@@ -27,7 +27,7 @@ pub fn run() -> Outcome {
     broker::build()?;
     let promtool = install()?;
     let mut settings = Settings::new(root::scratch("metrics")?, 2, "SYNC_FLUSH")?;
-    settings.http_port = free_port()?;
+    settings.http_port = ports::free()?;
     let broker = Broker::start(&settings)?;
     let sent = load(&settings)?;
     let text = scrape(&settings, sent)?;
@@ -50,10 +50,6 @@ pub fn run() -> Outcome {
     Ok(format!(
         "{sent} messages sent and counted; promtool takes {samples} samples; the dashboard's {asked} metrics are there"
     ))
-}
-
-fn free_port() -> Result<u16, Failure> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// `promtool`, from Debian's package where it is missing.

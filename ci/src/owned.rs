@@ -37,6 +37,25 @@ impl Owned {
         )))
     }
 
+    /// Waits until somebody accepts connections at the address; fails at once when the program has ended.
+    pub fn await_port(&mut self, address: &str, limit: Duration) -> Result<(), Failure> {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if std::net::TcpStream::connect(address).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.0.try_wait()? {
+                let text = format!("what was to listen on {address} ended with {status}");
+                return Err(Failure::new(text));
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        Err(Failure::new(format!(
+            "nobody listens on {address} after {} s",
+            limit.as_secs()
+        )))
+    }
+
     /// Ends it.
     pub fn stop(mut self) -> Result<(), Failure> {
         self.0.kill()?;
@@ -51,19 +70,4 @@ impl Drop for Owned {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Waits until somebody accepts connections.
-pub fn await_port(address: &str, limit: Duration) -> Result<(), Failure> {
-    let deadline = Instant::now() + limit;
-    while Instant::now() < deadline {
-        if std::net::TcpStream::connect(address).is_ok() {
-            return Ok(());
-        }
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
-    Err(Failure::new(format!(
-        "nobody listens on {address} after {} s",
-        limit.as_secs()
-    )))
 }

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::apache::{BrokerSettings, Server, Version};
 use crate::failure::Failure;
-use crate::owned::{Owned, await_port};
-use crate::root;
+use crate::owned::Owned;
+use crate::{ports, root};
 
 /// How long a process may take to serve, and to stop.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -45,7 +44,7 @@ impl Part {
     pub fn name_server(brand: Brand, cluster: &Path) -> Result<Self, Failure> {
         let folder = cluster.join(format!("namesrv-{brand}").replace(' ', "-"));
         std::fs::create_dir_all(&folder)?;
-        let port = free_port()?;
+        let port = ports::free()?;
         Ok(Self {
             brand,
             folder,
@@ -70,7 +69,7 @@ impl Part {
         Ok(Self {
             brand,
             folder,
-            port: free_port()?,
+            port: ports::free()?,
             broker: Some(broker),
         })
     }
@@ -149,8 +148,8 @@ impl Part {
         let mut program = Command::new(root::release("ringmq"));
         program.arg(command).arg("-c").arg(&conf);
         program.stdout(Stdio::null()).stderr(log);
-        let process = Owned::start(program)?;
-        await_port(&self.address(), LIMIT)?;
+        let mut process = Owned::start(program)?;
+        process.await_port(&self.address(), LIMIT)?;
         Ok(Process::Ringmq(process))
     }
 }
@@ -189,17 +188,4 @@ impl Process {
             Self::Ringmq(process) => process.terminate(LIMIT).map(|_| ()),
         }
     }
-}
-
-/// A free port whose neighbours (VIP port two below, replication port above) are free as well.
-fn free_port() -> Result<u16, Failure> {
-    for _ in 0..100 {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
-        let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if port > 1026 && is_free(port - 2) && is_free(port - 1) && is_free(port + 1) {
-            return Ok(port);
-        }
-    }
-    Err(Failure::new("no free ports were found"))
 }

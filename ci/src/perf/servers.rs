@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::apache::{Apache, Version};
 use crate::broker::{Broker, Settings};
 use crate::failure::Failure;
-use crate::owned::{Owned, await_port};
+use crate::owned::Owned;
 use crate::root;
 
 /// Which server.
@@ -113,7 +113,7 @@ fn start_null(settings: &Settings) -> Result<Owned, Failure> {
         ])
         .arg(settings.folder.join("null.log"))
         .stdout(Stdio::null());
-    let server = Owned::start(command)?;
-    await_port(&settings.address(), Duration::from_secs(20))?;
+    let mut server = Owned::start(command)?;
+    server.await_port(&settings.address(), Duration::from_secs(20))?;
     Ok(server)
 }
