@@ -65,7 +65,7 @@ impl Server {
         let mut program = java(version, folder, "128m", class);
         program.arg("-c").arg(&conf);
         let mut server = Owned::start(program)?;
-        server.await_port(&format!("127.0.0.1:{port}"), START_LIMIT)?;
+        server.wait_for_port(&format!("127.0.0.1:{port}"), START_LIMIT)?;
         Ok(Self(server))
     }
 
@@ -79,7 +79,7 @@ impl Server {
         let mut program = java(version, folder, settings.heap, class);
         program.args(["-n", settings.name_servers, "-c"]).arg(&conf);
         let mut server = Owned::start(program)?;
-        server.await_port(&format!("127.0.0.1:{}", settings.port), START_LIMIT)?;
+        server.wait_for_port(&format!("127.0.0.1:{}", settings.port), START_LIMIT)?;
         Ok(Self(server))
     }
 

@@ -38,7 +38,7 @@ impl Owned {
     }
 
     /// Waits until somebody accepts connections at the address; fails at once when the program has ended.
-    pub fn await_port(&mut self, address: &str, limit: Duration) -> Result<(), Failure> {
+    pub fn wait_for_port(&mut self, address: &str, limit: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline {
             if std::net::TcpStream::connect(address).is_ok() {

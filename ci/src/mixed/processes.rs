@@ -149,7 +149,7 @@ impl Part {
         program.arg(command).arg("-c").arg(&conf);
         program.stdout(Stdio::null()).stderr(log);
         let mut process = Owned::start(program)?;
-        process.await_port(&self.address(), LIMIT)?;
+        process.wait_for_port(&self.address(), LIMIT)?;
         Ok(Process::Ringmq(process))
     }
 }

@@ -114,6 +114,6 @@ fn start_null(settings: &Settings) -> Result<Owned, Failure> {
         .arg(settings.folder.join("null.log"))
         .stdout(Stdio::null());
     let mut server = Owned::start(command)?;
-    server.await_port(&settings.address(), Duration::from_secs(20))?;
+    server.wait_for_port(&settings.address(), Duration::from_secs(20))?;
     Ok(server)
 }
