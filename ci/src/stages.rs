@@ -60,7 +60,7 @@ pub const ALL: &[Stage] = &[
     },
     Stage {
         name: "crash",
-        budget_s: 180,
+        budget_s: 300,
         run: || crash::run(&crash::Options::pipeline()),
     },
     Stage {
@@ -75,12 +75,12 @@ pub const ALL: &[Stage] = &[
     },
     Stage {
         name: "mixed",
-        budget_s: 150,
+        budget_s: 200,
         run: || mixed::run(&mixed::Options::pipeline()),
     },
     Stage {
         name: "metrics",
-        budget_s: 60,
+        budget_s: 100,
         run: metrics::run,
     },
     Stage {
@@ -90,7 +90,7 @@ pub const ALL: &[Stage] = &[
     },
     Stage {
         name: "fuzz",
-        budget_s: 300,
+        budget_s: 480,
         run: || fuzz::run(&fuzz::Options::pipeline()),
     },
 ];
