@@ -60,7 +60,7 @@ pub const ALL: &[Stage] = &[
     },
     Stage {
         name: "crash",
-        budget_s: 300,
+        budget_s: 180,
         run: || crash::run(&crash::Options::pipeline()),
     },
     Stage {
@@ -75,12 +75,12 @@ pub const ALL: &[Stage] = &[
     },
     Stage {
         name: "mixed",
-        budget_s: 200,
+        budget_s: 150,
         run: || mixed::run(&mixed::Options::pipeline()),
     },
     Stage {
         name: "metrics",
-        budget_s: 100,
+        budget_s: 60,
         run: metrics::run,
     },
     Stage {
